@@ -1,0 +1,22 @@
+// What the agent plays: a source of pictures and sound that takes input. One child process runs one source.
+import type { VideoMode } from "../../contracts/catalog.js";
+import type { InputEvent } from "../../contracts/input.js";
+
+/** The sound's form everywhere in the agent: interleaved stereo, signed 16-bit, 48 kHz. */
+export const soundFormat = { sampleRate: 48_000, channels: 2 } as const;
+
+export interface GameSource {
+  readonly mode: VideoMode;
+  /** Applied at the next `draw`. Key and button state is the source's own; `reset` releases everything held. */
+  input(event: InputEvent): void;
+  /**
+   * Advance to `nowMs` (monotonic, ms, same origin for all calls) and fill `picture` with the frame to show then:
+   * planar I420, BT.709 limited range, rows packed without padding: Y (w·h bytes), U, V (w/2·h/2 each).
+   */
+  draw(picture: Uint8Array, nowMs: number): void | Promise<void>;
+  /** Fill `samples` (interleaved) with the sound that follows what was asked for last. */
+  sound(samples: Int16Array): void;
+  /** Resolves when the game ends by itself, with what to tell the player. */
+  readonly exited: Promise<string>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,390 @@
+// The orchestrator's HTTP surface: the seed's twelve endpoints at the seed's paths, the agent's three, lists and feeds.
+import { z } from "zod";
+import { capabilities, gameId, gameSummary, presetId, providerId, regionId, templateId, videoMode } from "./catalog.js";
+import { vmEvent } from "./events.js";
+import { route } from "./route.js";
+
+export const vmStatus = z.enum([
+  "TEMPLATE",
+  "PROVISIONING",
+  "BOOTING",
+  "READY",
+  "IN_USE",
+  "DRAINING",
+  "ERROR",
+  "TERMINATED",
+]);
+export type VmStatus = z.infer<typeof vmStatus>;
+
+const id = (what: string) =>
+  z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, `a ${what}: letters, digits, - and _`);
+export const vmId = id("VM id");
+export const sessionId = id("session id");
+const reason = z.string().min(1).max(200);
+const instant = z.iso.datetime().describe("UTC, RFC 3339");
+
+export const vm = z
+  .object({
+    vmId,
+    templateId,
+    region: regionId,
+    provider: providerId,
+    status: vmStatus,
+    reachable: z.boolean().describe("False while its agent's lease has run out: a condition beside the state"),
+    units: z.object({
+      total: z.literal(60),
+      used: z.int().min(0).max(60),
+    }),
+    sessions: z.array(sessionId),
+    capabilities: capabilities.nullable(),
+    error: z.object({ code: z.string(), message: z.string() }).nullable(),
+    reason: z.string().nullable().describe("Why it drains or was terminated"),
+    createdAt: instant,
+    readyAt: instant.nullable(),
+    terminatedAt: instant.nullable(),
+    version: z.int(),
+  })
+  .describe("One GPU VM. A VM is 60 units; a session takes 60 / min(template's, preset's, agent's sessions)");
+export type Vm = z.infer<typeof vm>;
+
+/** Who will use the seat: a browser needs a VM that really streams, `api` also takes a simulated one. */
+export const sessionClient = z.enum(["browser", "api"]);
+export type SessionClient = z.infer<typeof sessionClient>;
+
+/** What a session asks of placement. Latencies are the player's own measurements, in ms, by region. */
+export const placementRequest = z.object({
+  gameId,
+  presetId: presetId.optional().describe("Default: the game's own"),
+  region: regionId.optional().describe("Where to look first; default: the lowest latency, else us-east-1"),
+  latencies: z.partialRecord(regionId, z.number().min(0).max(10_000)).optional(),
+  rttMsMax: z.number().min(1).max(10_000).optional().describe("Regions farther than this are left out; default 150"),
+  policy: z.enum(["soonest", "nearest"]).optional(),
+  cap: videoMode.optional().describe("An upper bound on the picture; the session runs at it or below"),
+  client: sessionClient.default("browser"),
+});
+export type PlacementRequest = z.infer<typeof placementRequest>;
+
+export const assignRequest = z.union([
+  z.strictObject({ sessionId, vmId }).describe("The seed's form: this VM, or a 409"),
+  z.strictObject({ sessionId, request: placementRequest, tenant: z.string().max(64).default("default") }),
+]);
+export type AssignRequest = z.infer<typeof assignRequest>;
+
+/** The seat of one session, or its place in the queue. Asking again with the same sessionId answers the same. */
+export const assignment = z.discriminatedUnion("status", [
+  z.object({
+    status: z.literal("ASSIGNED"),
+    sessionId,
+    vmId,
+    region: regionId,
+    templateId,
+    provider: providerId,
+  }),
+  z.object({
+    status: z.enum(["PROVISIONING", "QUEUED"]),
+    sessionId,
+    region: regionId.describe("The region it waits for first"),
+    position: z.int().min(1).describe("1 is next"),
+    etaSeconds: z.number().nullable().describe("null when nothing under way would free a seat"),
+    reason: z.string().describe("Why there is no seat now, in words"),
+  }),
+]);
+export type Assignment = z.infer<typeof assignment>;
+
+/** What the agent must be running now: its heartbeat's answer, level-triggered. */
+export const seatSpec = z.object({
+  sessionId,
+  gameId,
+  presetId,
+  mode: videoMode.describe("The preset's mode, cut by the request's cap; the agent may run below it"),
+  bitrateKbpsMin: z.int(),
+  bitrateKbpsMax: z.int(),
+});
+export type SeatSpec = z.infer<typeof seatSpec>;
+
+export const regionCapacity = z.object({
+  region: regionId,
+  availableVms: z.int().describe("VMs that take a standard session now"),
+  provisioningVms: z.int().describe("PROVISIONING or BOOTING"),
+  totalUnits: z.int(),
+  usedUnits: z.int(),
+  freeUnits: z.int(),
+  totalSessions: z.int().describe("Standard-preset sessions its VMs could carry"),
+  usedSessions: z.int(),
+  freeSessions: z.int(),
+  waiting: z.int(),
+  queueSeconds: z.number().nullable().describe("0 with a free seat, else until the next is expected; null: unknown"),
+  fallback: z.array(regionId).describe("Where its sessions go when it is full, in order"),
+});
+export type RegionCapacity = z.infer<typeof regionCapacity>;
+
+export const fleetMetrics = z.object({
+  vms: z.int().describe("Not TERMINATED, without TEMPLATE rows"),
+  byStatus: z.record(vmStatus, z.int()),
+  byRegion: z.record(regionId, z.int()),
+  units: z.object({ total: z.int(), used: z.int(), free: z.int() }),
+  sessions: z.object({ total: z.int(), used: z.int(), free: z.int() }),
+  waiting: z.int(),
+  regions: z.array(regionCapacity),
+});
+export type FleetMetrics = z.infer<typeof fleetMetrics>;
+
+export const rejectionCounts = z.record(z.string(), z.int()).describe("How many VMs were passed over, by reason");
+
+const found = z.object({
+  vm: vm.nullable().describe("The seat's VM; null: none is free"),
+  region: regionId.nullable(),
+  fallbackUsed: z.boolean(),
+  rejected: rejectionCounts,
+});
+export type FindVmAnswer = z.infer<typeof found>;
+
+const base = "/api/orchestrator/v1";
+const vmParams = z.object({ vmId });
+const ok = (description: string) => ({ 200: { description, schema: vm } });
+
+export const orchestratorRoutes = {
+  createVm: route({
+    method: "POST",
+    path: `${base}/vm`,
+    operationId: "createVm",
+    tag: "orchestrator",
+    summary: "Create a VM from a template in a region",
+    callers: ["operate"],
+    body: z.strictObject({ templateId, region: regionId }),
+    responses: { 201: { description: "The VM, PROVISIONING", schema: vm } },
+  }),
+  listVms: route({
+    method: "GET",
+    path: `${base}/vm`,
+    operationId: "listVms",
+    tag: "orchestrator",
+    summary: "List VMs, newest first",
+    callers: ["operate", "read"],
+    query: z.strictObject({
+      status: vmStatus.optional(),
+      region: regionId.optional(),
+      limit: z.coerce.number().int().min(1).max(500).default(100),
+      cursor: z.string().max(200).optional(),
+    }),
+    responses: {
+      200: { description: "A page", schema: z.object({ vms: z.array(vm), nextCursor: z.string().nullable() }) },
+    },
+  }),
+  assign: route({
+    method: "POST",
+    path: `${base}/vm/assign`,
+    operationId: "assign",
+    tag: "orchestrator",
+    summary: "Give a session a seat: on the VM named, or find (or create) one and assign in one atomic step",
+    callers: ["operate", "service"],
+    body: assignRequest,
+    responses: {
+      200: { description: "The seat", schema: assignment },
+      202: { description: "No free seat yet: the place in the queue", schema: assignment },
+    },
+  }),
+  getVm: route({
+    method: "GET",
+    path: `${base}/vm/:vmId`,
+    operationId: "getVm",
+    tag: "orchestrator",
+    summary: "Get a VM",
+    callers: ["operate", "read", "service", "agent"],
+    params: vmParams,
+    responses: ok("The VM"),
+  }),
+  markReady: route({
+    method: "POST",
+    path: `${base}/vm/:vmId/ready`,
+    operationId: "markReady",
+    tag: "orchestrator",
+    summary: "Mark a booting VM ready for sessions",
+    callers: ["operate", "agent"],
+    params: vmParams,
+    body: z.strictObject({ capabilities: capabilities.optional() }).default({}),
+    responses: ok("The VM, READY"),
+  }),
+  drain: route({
+    method: "POST",
+    path: `${base}/vm/:vmId/draining`,
+    operationId: "drain",
+    tag: "orchestrator",
+    summary: "Take no new sessions; terminate when the last one ends or the deadline passes",
+    callers: ["operate"],
+    params: vmParams,
+    body: z
+      .strictObject({ reason: reason.optional(), deadlineSeconds: z.number().min(0).max(86_400).optional() })
+      .default({}),
+    responses: ok("The VM, DRAINING"),
+  }),
+  reportError: route({
+    method: "POST",
+    path: `${base}/vm/:vmId/error`,
+    operationId: "reportError",
+    tag: "orchestrator",
+    summary: "Report a VM as broken: its sessions are placed once more, and it is terminated",
+    callers: ["operate", "agent"],
+    params: vmParams,
+    body: z.strictObject({
+      errorCode: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, "an error code: small letters, digits and dashes"),
+      errorMessage: z.string().min(1).max(500),
+    }),
+    responses: ok("The VM, ERROR"),
+  }),
+  terminate: route({
+    method: "POST",
+    path: `${base}/vm/:vmId/terminate`,
+    operationId: "terminate",
+    tag: "orchestrator",
+    summary: "Destroy a VM; with live sessions only by force",
+    callers: ["operate"],
+    params: vmParams,
+    body: z.strictObject({ reason: reason.optional(), force: z.boolean().default(false) }).default({ force: false }),
+    responses: ok("The VM, TERMINATED"),
+  }),
+  release: route({
+    method: "POST",
+    path: `${base}/vm/:vmId/release`,
+    operationId: "release",
+    tag: "orchestrator",
+    summary: "Give a session's seat back",
+    callers: ["operate", "service"],
+    params: vmParams,
+    body: z.strictObject({ sessionId, reason: reason.optional() }),
+    responses: ok("The VM without the session"),
+  }),
+  withdraw: route({
+    method: "DELETE",
+    path: `${base}/placements/:sessionId`,
+    operationId: "withdraw",
+    tag: "orchestrator",
+    summary: "Leave the queue, or give the seat back wherever it is; a session unknown here is a success too",
+    callers: ["operate", "service"],
+    params: z.object({ sessionId }),
+    responses: {
+      200: { description: "It holds nothing now", schema: z.object({ sessionId, released: z.boolean() }) },
+    },
+  }),
+  getPlacement: route({
+    method: "GET",
+    path: `${base}/placements/:sessionId`,
+    operationId: "getPlacement",
+    tag: "orchestrator",
+    summary: "The seat of a session, or its place in the queue",
+    callers: ["operate", "read", "service"],
+    params: z.object({ sessionId }),
+    responses: { 200: { description: "Its seat or place", schema: assignment } },
+  }),
+  findVm: route({
+    method: "POST",
+    path: `${base}/find-vm`,
+    operationId: "findVm",
+    tag: "orchestrator",
+    summary: "Which VM a request would get now, walking the region's fallback chain; changes nothing",
+    callers: ["operate", "service", "read"],
+    body: z.strictObject(placementRequest.shape),
+    responses: { 200: { description: "The choice, or none", schema: found } },
+  }),
+  regionCapacity: route({
+    method: "GET",
+    path: `${base}/regions/:region/capacity`,
+    operationId: "regionCapacity",
+    tag: "orchestrator",
+    summary: "Capacity of one region",
+    callers: ["operate", "read", "service", "session"],
+    params: z.object({ region: z.string().max(64) }),
+    responses: { 200: { description: "Its capacity", schema: regionCapacity } },
+  }),
+  regionCapacities: route({
+    method: "GET",
+    path: `${base}/regions/capacity`,
+    operationId: "regionCapacities",
+    tag: "orchestrator",
+    summary: "Capacity of every region",
+    callers: ["operate", "read", "service", "session"],
+    responses: { 200: { description: "All six", schema: z.object({ regions: z.array(regionCapacity) }) } },
+  }),
+  metrics: route({
+    method: "GET",
+    path: `${base}/metrics`,
+    operationId: "fleetMetrics",
+    tag: "orchestrator",
+    summary: "Fleet figures as JSON; Prometheus reads /metrics",
+    callers: ["operate", "read"],
+    responses: { 200: { description: "The figures", schema: fleetMetrics } },
+  }),
+  games: route({
+    method: "GET",
+    path: `${base}/games`,
+    operationId: "listGames",
+    tag: "orchestrator",
+    summary: "The games a session may ask for",
+    callers: ["operate", "read", "service", "session"],
+    responses: { 200: { description: "The games", schema: z.object({ games: z.array(gameSummary) }) } },
+  }),
+  events: route({
+    method: "GET",
+    path: `${base}/events`,
+    operationId: "watchEvents",
+    tag: "orchestrator",
+    summary: "VM and seat events as they are committed (text/event-stream; resume with Last-Event-ID)",
+    callers: ["operate", "read", "service"],
+    query: z.strictObject({ after: z.string().max(100).optional().describe("An event id; default: from now on") }),
+    responses: { 200: { description: "CloudEvents 1.0, one per `data:`", schema: vmEvent } },
+  }),
+  enrol: route({
+    method: "POST",
+    path: `${base}/vm/:vmId/enrol`,
+    operationId: "enrolAgent",
+    tag: "orchestrator",
+    summary: "Trade the bootstrap token for a key of the agent's own (once)",
+    callers: ["bootstrap"],
+    params: vmParams,
+    body: z.strictObject({
+      publicKey: z
+        .strictObject({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: z.string().length(43) })
+        .describe("Ed25519 public key as a JWK (RFC 8037)"),
+    }),
+    responses: {
+      200: {
+        description: "A token for this VM's calls",
+        schema: z.object({ token: z.string(), expiresInSeconds: z.int() }),
+      },
+    },
+  }),
+  renew: route({
+    method: "POST",
+    path: `${base}/vm/:vmId/token`,
+    operationId: "renewAgentToken",
+    tag: "orchestrator",
+    summary: "A fresh token, by proof of the agent's key",
+    callers: ["anyone"],
+    params: vmParams,
+    body: z.strictObject({
+      proof: z
+        .string()
+        .max(2_000)
+        .describe("EdDSA JWT by the agent's key: sub = vmId, aud = hotseat-renew, exp ≤ 60 s"),
+    }),
+    responses: {
+      200: { description: "The token", schema: z.object({ token: z.string(), expiresInSeconds: z.int() }) },
+    },
+  }),
+  heartbeat: route({
+    method: "POST",
+    path: `${base}/vm/:vmId/heartbeat`,
+    operationId: "heartbeat",
+    tag: "orchestrator",
+    summary: "Renew the agent's lease; the answer is what must be running on the VM now",
+    callers: ["agent"],
+    params: vmParams,
+    body: z.strictObject({ sessions: z.array(sessionId).max(64).describe("What runs there") }),
+    responses: {
+      200: {
+        description: "The desired state",
+        schema: z.object({ status: vmStatus, leaseSeconds: z.number(), seats: z.array(seatSpec) }),
+      },
+    },
+  }),
+} as const;

@@ -1,0 +1,171 @@
+// What players, streaming-ingest and agents say to each other over WebSocket, in JSON text messages of ≤ 64 KiB.
+//
+// The browser offers, the agent answers (an agent that offers loses a DTLS race in Chromium). Ingest relays and decides
+// nothing: it checks that a ticket is genuine, the agent consumes its `jti` and hands out the resume secret.
+import { z } from "zod";
+import { videoMode } from "./catalog.js";
+import { sessionId } from "./orchestrator.js";
+import { problemDocument } from "./problems.js";
+import { endReason, iceServer, sessionStatus } from "./session.js";
+
+export const signallingLimits = {
+  messageBytesMax: 64 * 1024,
+  helloMsMax: 10_000,
+  pingMs: 5_000,
+  silenceMsMax: 15_000,
+  messagesPerSecondMax: 50,
+  controlMessagesPerSecondMax: 2_000,
+  candidatesPerConnectionMax: 100,
+} as const;
+
+/** WebSocket close codes (4000–4999 are the application's, RFC 6455 §7.4.2). */
+export const closeCodes = {
+  ended: 4000,
+  badMessage: 4400,
+  unauthenticated: 4401,
+  forbidden: 4403,
+  notFound: 4404,
+  helloTimeout: 4408,
+  takenOver: 4409,
+  tooFast: 4429,
+  unavailable: 4503,
+} as const;
+
+const sdp = z.string().min(1).max(60_000);
+
+export const iceCandidate = z.strictObject({
+  candidate: z.string().max(1_000),
+  sdpMid: z.string().max(64).nullable(),
+});
+export type IceCandidate = z.infer<typeof iceCandidate>;
+
+/** A first message: a ticket (first time) or the resume secret of an earlier welcome. */
+export const hello = z.union([
+  z.strictObject({ type: z.literal("hello"), ticket: z.string().max(2_000) }),
+  z.strictObject({ type: z.literal("hello"), resume: z.string().max(200) }),
+]);
+export type Hello = z.infer<typeof hello>;
+
+/** What either end of the WebRTC connection says to the other. */
+const offer = z.strictObject({ type: z.literal("offer"), sdp });
+const answer = z.strictObject({ type: z.literal("answer"), sdp });
+const candidate = z.strictObject({ type: z.literal("candidate"), candidate: iceCandidate });
+
+/** Player → ingest, after the hello. */
+export const fromPlayer = z.discriminatedUnion("type", [
+  offer,
+  candidate,
+  z.strictObject({ type: z.literal("bye") }).describe("The player ends the session"),
+  z.strictObject({ type: z.literal("ping") }),
+]);
+export type FromPlayer = z.infer<typeof fromPlayer>;
+
+/** What the session really runs at, and why when that is below what was asked. */
+export const streamInfo = z.object({
+  gameId: z.string(),
+  title: z.string(),
+  asked: videoMode,
+  mode: videoMode,
+  encoder: z.string(),
+  why: z.string().nullable().describe("Why `mode` is below `asked`, in words"),
+  pointer: z.enum(["relative", "absolute"]).describe("Whether the page should lock the pointer"),
+});
+export type StreamInfo = z.infer<typeof streamInfo>;
+
+/** Ingest → player. */
+export const toPlayer = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("progress"),
+    status: sessionStatus,
+    step: z.enum(["finding-seat", "starting-machine", "connecting"]),
+    position: z.int().nullable(),
+    etaSeconds: z.number().nullable(),
+    reason: z.string().nullable(),
+  }),
+  z.object({
+    type: z.literal("welcome"),
+    resume: z.string(),
+    iceServers: z.array(iceServer),
+    stream: streamInfo,
+  }),
+  answer,
+  candidate,
+  z.object({ type: z.literal("ended"), reason: endReason, detail: z.string() }),
+  z.object({ type: z.literal("problem"), problem: problemDocument }).describe("The socket closes after it"),
+  z.object({ type: z.literal("pong") }),
+]);
+export type ToPlayer = z.infer<typeof toPlayer>;
+
+const connectionId = z.string().min(8).max(64);
+
+/** Ingest → agent. One agent link carries every connection to its VM. */
+export const toAgent = z.discriminatedUnion("type", [
+  z
+    .object({
+      type: z.literal("join"),
+      sessionId,
+      connectionId,
+      channel: z.enum(["signalling", "control"]),
+      proof: z.union([
+        z.object({ jti: z.string(), expiresAt: z.number().describe("Unix seconds") }).describe("A genuine ticket's"),
+        z.object({ resume: z.string() }),
+      ]),
+      iceServers: z.array(iceServer),
+    })
+    .describe("A control join only resumes"),
+  z.object({
+    type: z.literal("signal"),
+    sessionId,
+    connectionId,
+    message: z.discriminatedUnion("type", [offer, candidate]),
+  }),
+  z.object({ type: z.literal("bye"), sessionId, connectionId }).describe("The player ends the session"),
+  z.object({ type: z.literal("gone"), sessionId, connectionId }).describe("Its socket closed"),
+  z.object({ type: z.literal("ping") }),
+]);
+export type ToAgent = z.infer<typeof toAgent>;
+
+/** Agent → ingest. */
+export const fromAgent = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("joined"), connectionId, resume: z.string(), stream: streamInfo }),
+  z
+    .object({
+      type: z.literal("refused"),
+      connectionId,
+      reason: z.enum(["ticket-used", "resume-wrong", "no-such-session", "session-failed", "taken-over"]),
+      detail: z.string(),
+    })
+    .describe("Also ends a connection that had been accepted"),
+  z.object({ type: z.literal("signal"), connectionId, message: z.discriminatedUnion("type", [answer, candidate]) }),
+  z.object({
+    type: z.literal("session"),
+    sessionId,
+    state: z.enum(["connected", "disconnected", "idle", "left", "game-exited", "stream-failed"]),
+    detail: z.string().max(500).optional(),
+  }),
+  z.object({ type: z.literal("pong") }),
+]);
+export type FromAgent = z.infer<typeof fromAgent>;
+
+/**
+ * Input on the control WebSocket is binary: the bytes of input.ts. On the agent link ingest prefixes them with the
+ * connection's id: one length byte, the id in ASCII, then the input message.
+ */
+export function frameControl(connection: string, input: Uint8Array): Uint8Array {
+  const id = new TextEncoder().encode(connection);
+  const framed = new Uint8Array(1 + id.length + input.length);
+  framed[0] = id.length;
+  framed.set(id, 1);
+  framed.set(input, 1 + id.length);
+  return framed;
+}
+
+/** The inverse; null when the bytes are not such a frame. */
+export function unframeControl(framed: Uint8Array): { connectionId: string; input: Uint8Array } | null {
+  const length = framed[0] ?? 0;
+  if (length === 0 || framed.length <= 1 + length) return null;
+  return {
+    connectionId: new TextDecoder("latin1").decode(framed.subarray(1, 1 + length)),
+    input: framed.subarray(1 + length),
+  };
+}

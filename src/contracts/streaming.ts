@@ -1,0 +1,54 @@
+// The streaming role's surface: two HTTP endpoints, and three WebSockets whose messages are signalling.ts.
+import { z } from "zod";
+import { sessionId } from "./orchestrator.js";
+import { route } from "./route.js";
+import { streamUrls, ticket } from "./session.js";
+
+const base = "/api/streaming/v1";
+const sessionParams = z.object({ sessionId });
+
+export const streamStatus = z.object({
+  sessionId,
+  connection: z
+    .enum(["none", "waiting", "joining", "connected", "disconnected"])
+    .describe("none: no player here; waiting: for a seat; joining: signalling under way"),
+  vmId: z.string().nullable(),
+  players: z.int().describe("Signalling sockets open for the session on this node"),
+  since: z.iso.datetime().nullable(),
+});
+export type StreamStatus = z.infer<typeof streamStatus>;
+
+export const streamingRoutes = {
+  streamUrl: route({
+    method: "POST",
+    path: `${base}/session/:sessionId/stream-url`,
+    operationId: "createStreamUrl",
+    tag: "streaming",
+    summary: "Get WebRTC URLs and a ticket for a session",
+    callers: ["service"],
+    params: sessionParams,
+    responses: {
+      200: {
+        description: "Where a player connects, and with what",
+        schema: z.object({ urls: streamUrls, ...ticket.shape }),
+      },
+    },
+  }),
+  streamStatus: route({
+    method: "GET",
+    path: `${base}/session/:sessionId/status`,
+    operationId: "getStreamStatus",
+    tag: "streaming",
+    summary: "Get connection status",
+    callers: ["service", "operate", "read", "player"],
+    params: sessionParams,
+    responses: { 200: { description: "The connection", schema: streamStatus } },
+  }),
+} as const;
+
+/** WebSocket paths. The player's sockets authenticate by their first message, the agent's by its bearer token. */
+export const streamingSockets = {
+  signalling: `${base}/session/:sessionId/signalling`,
+  control: `${base}/session/:sessionId/control`,
+  agent: `${base}/agent/:vmId`,
+} as const;

@@ -1,0 +1,245 @@
+// The HTTP edge, the same for every role: authenticate, authorise by the route's table, parse, answer, and turn every
+// error into an RFC 9457 document, in that order. A handler sees only parsed input and throws Problems.
+import cookie from "@fastify/cookie";
+import rateLimit from "@fastify/rate-limit";
+import websocket from "@fastify/websocket";
+import { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import type { z } from "zod";
+import { Problem } from "../contracts/problems.js";
+import type { Route, RouteAnswer, RouteRequest } from "../contracts/route.js";
+import { type Authenticator, type Caller, cookieName } from "./auth.js";
+import type { ListenConfig } from "./config.js";
+import type { Log } from "./log.js";
+import { hashKey } from "./secrets.js";
+
+const bodyBytesMax = 64 * 1024;
+const requestMsMax = 30_000;
+const requestsPer10sMax = 2_000;
+
+declare module "fastify" {
+  interface FastifyRequest {
+    caller: Caller;
+  }
+}
+
+export interface HttpServer {
+  readonly app: FastifyInstance;
+  readonly authenticator: Authenticator;
+  readonly log: Log;
+}
+
+export interface Handled<R extends Route> extends RouteRequest<R> {
+  readonly caller: Caller;
+  readonly reply: FastifyReply;
+  readonly raw: FastifyRequest;
+}
+
+/** A server without routes yet: mount roles on it, then `listen`. */
+export async function createHttpServer(options: {
+  config: ListenConfig;
+  authenticator: Authenticator;
+  log: Log;
+}): Promise<HttpServer> {
+  const { config, authenticator, log } = options;
+  const app = fastify({
+    bodyLimit: bodyBytesMax,
+    requestTimeout: requestMsMax,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 200 },
+    loggerInstance: log as FastifyBaseLogger,
+    disableRequestLogging: true,
+  });
+  app.setErrorHandler((error, request, reply) => answerProblem(toProblem(error), request, reply, log));
+  app.setNotFoundHandler((request, reply) =>
+    answerProblem(new Problem("not-found", `There is no ${request.method} ${pathOf(request)}.`), request, reply, log),
+  );
+  parseJsonBodies(app);
+  await app.register(cookie);
+  await app.register(rateLimit, {
+    max: requestsPer10sMax,
+    timeWindow: 10_000,
+    keyGenerator: (request) => hashKey(request.headers.authorization ?? request.headers.cookie ?? request.ip),
+    allowList: (request) => request.caller?.kind === "service",
+    errorResponseBuilder: (_request, context) =>
+      new Problem("rate-limited", `At most ${context.max} requests per 10 s: try again in ${context.after}.`),
+  });
+  await app.register(websocket, { options: { maxPayload: bodyBytesMax } });
+  app.decorateRequest("caller");
+  app.addHook("onRequest", async (request, reply) => {
+    void reply.header("x-content-type-options", "nosniff");
+    void reply.header("referrer-policy", "no-referrer");
+    checkOrigin(request, config);
+    request.caller = await identify(request, authenticator);
+  });
+  return { app, authenticator, log };
+}
+
+/** Returned by a handler that has taken the reply over (a feed). */
+export const sent = Symbol("sent");
+
+/** Registers one route of the contracts. */
+export function serve<R extends Route>(
+  { app }: HttpServer,
+  route: R,
+  handle: (request: Handled<R>) => Promise<RouteAnswer<R> | typeof sent>,
+): void {
+  app.route({
+    method: route.method,
+    url: route.path,
+    onRequest: async (request) => authorise(route, request),
+    handler: async (request, reply) => {
+      const handled = {
+        params: parsePart(route.params, request.params, "path"),
+        query: parsePart(route.query, request.query, "query"),
+        body: parsePart(route.body, request.body, "body"),
+        caller: request.caller,
+        reply,
+        raw: request,
+      } as Handled<R>;
+      const answer = await handle(handled);
+      if (answer === sent) return reply;
+      void reply.code(answer.status as number);
+      return reply.send(answer.body);
+    },
+  });
+}
+
+/** Listens, and says in words what is wrong when it cannot. Returns the port taken. */
+export async function listen({ app }: HttpServer, { host, port }: ListenConfig): Promise<number> {
+  try {
+    await app.listen({ host, port });
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    if (code === "EADDRINUSE")
+      throw new ListenError(`Port ${port} is in use: stop what uses it, or take another with --port.`, { cause });
+    if (code === "EACCES")
+      throw new ListenError(`Port ${port} needs more rights: take one above 1023 with --port.`, { cause });
+    if (code === "EADDRNOTAVAIL")
+      throw new ListenError(`This machine has no address ${host}: check --host.`, { cause });
+    throw cause;
+  }
+  const address = app.server.address();
+  return typeof address === "object" && address !== null ? address.port : port;
+}
+
+/** The server cannot listen; the message says what to do. */
+export class ListenError extends Error {
+  override name = "ListenError";
+}
+
+/** Parses with a contract's schema. @throws Problem invalid-request naming every wrong field. */
+export function parseOr400<S extends z.ZodType>(schema: S, value: unknown, part = "body"): z.output<S> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const errors = parsed.error.issues.flatMap((issue) => flattenIssue(issue, []));
+  throw new Problem("invalid-request", `The ${part} is wrong: ${errors[0]?.field || part}: ${errors[0]?.message}`, {
+    errors,
+  });
+}
+
+type Issue = z.core.$ZodIssue;
+
+// Of a union, the branch that came closest speaks: its messages name the field, the union's own says nothing.
+function flattenIssue(issue: Issue, prefix: PropertyKey[]): { field: string; message: string }[] {
+  const path = [...prefix, ...issue.path];
+  if (issue.code === "invalid_union" && issue.errors.length > 0) {
+    const closest = issue.errors.reduce((a, b) => (b.length < a.length ? b : a));
+    return closest.flatMap((inner) => flattenIssue(inner, path));
+  }
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.map((key) => ({ field: [...path, key].join("."), message: "is not a field of this request" }));
+  return [{ field: path.join("."), message: issue.message }];
+}
+
+function parsePart(schema: z.ZodType | undefined, value: unknown, part: "path" | "query" | "body"): unknown {
+  if (schema !== undefined) {
+    // A path parameter that cannot be an id names nothing: 404 like any other unknown id.
+    if (part === "path" && !schema.safeParse(value).success)
+      throw new Problem("not-found", "That id does not have the form of an id.");
+    return parseOr400(schema, value, part);
+  }
+  if (part === "body" && value !== undefined && value !== null && Object.keys(value).length > 0)
+    throw new Problem("invalid-request", "This call takes no body.");
+  return part === "body" ? undefined : {};
+}
+
+async function identify(request: FastifyRequest, authenticator: Authenticator): Promise<Caller> {
+  const header = request.headers.authorization;
+  if (header !== undefined) {
+    const [scheme, token] = header.split(" ", 2);
+    const caller = scheme?.toLowerCase() === "bearer" && token ? await authenticator.fromBearer(token) : null;
+    if (caller === null) throw new Problem("unauthenticated", "The credential is unknown or has expired.");
+    return caller;
+  }
+  const value = request.cookies[cookieName];
+  return (value === undefined ? null : authenticator.fromCookie(value)) ?? { kind: "anyone" };
+}
+
+function authorise(route: Route, request: FastifyRequest): void {
+  const { caller } = request;
+  if (route.callers.includes("anyone")) return;
+  if (caller.kind === "anyone") throw new Problem("unauthenticated", "Send an API key: `Authorization: Bearer hs_…`.");
+  if (!route.callers.includes(caller.kind))
+    throw new Problem(
+      "forbidden",
+      `This call is for: ${route.callers.join(", ")}; the credential is of kind ${caller.kind}.`,
+    );
+  const params = request.params as Record<string, string>;
+  if (caller.kind === "agent" && params.vmId !== caller.vmId)
+    throw new Problem("forbidden", "An agent speaks only for its own VM.");
+  if (caller.kind === "player" && params.sessionId !== caller.sessionId)
+    throw new Problem("forbidden", "The ticket is for another session.");
+}
+
+// A page of another site must neither act through our cookie (CSRF) nor reach a loopback server by DNS rebinding.
+function checkOrigin(request: FastifyRequest, config: ListenConfig): void {
+  const publicUrl = config.publicUrl === undefined ? undefined : new URL(config.publicUrl);
+  const loopback = ["127.0.0.1", "localhost", "[::1]"];
+  const hosts = [...loopback, config.host, ...(publicUrl === undefined ? [] : [publicUrl.hostname])];
+  const wildcard = config.host === "0.0.0.0" || config.host === "::";
+  const hostname = request.host.replace(/:\d+$/, "");
+  if (!wildcard && !hosts.includes(hostname))
+    throw new Problem("forbidden", `This server is not ${hostname}: set its publicUrl if that is its name.`);
+  const { origin } = request.headers;
+  if (origin === undefined || (request.method === "GET" && request.headers.upgrade === undefined)) return;
+  const own = origin === `http://${request.host}` || origin === `https://${request.host}`;
+  if (
+    !own &&
+    origin !== publicUrl?.origin &&
+    !config.allowedOrigins.some((allowed) => new URL(allowed).origin === origin)
+  )
+    throw new Problem("forbidden", `Pages of ${origin} may not act here: add it to allowedOrigins if they should.`);
+}
+
+function parseJsonBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, text, done) => {
+    if (text.length === 0) return done(null, undefined);
+    try {
+      done(null, JSON.parse(text.toString()));
+    } catch {
+      done(new Problem("invalid-request", "The body is not JSON."));
+    }
+  });
+}
+
+const pathOf = (request: FastifyRequest) => request.url.split("?", 1)[0];
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE")
+    return new Problem("too-large", `A body is at most ${bodyBytesMax} bytes.`, { cause: error });
+  if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE")
+    return new Problem("unsupported-media-type", undefined, { cause: error });
+  if (code.startsWith("FST_ERR_CTP") || code === "FST_ERR_BAD_URL")
+    return new Problem("invalid-request", "The request cannot be read.", { cause: error });
+  return new Problem("internal", undefined, { cause: error });
+}
+
+function answerProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
+  if (problem.status >= 500)
+    log.error({ err: problem.extra.cause ?? problem, method: request.method, path: pathOf(request) }, problem.message);
+  if (problem.type === "unauthenticated") void reply.header("www-authenticate", 'Bearer realm="hotseat"');
+  return reply.code(problem.status).type("application/problem+json").send(problem.toDocument());
+}

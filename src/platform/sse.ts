@@ -1,0 +1,89 @@
+// Server-Sent Events (WHATWG HTML, "Server-sent events"), both ends: feeds between roles, and for operators' tools.
+
+import { EventSourceParserStream } from "eventsource-parser/stream";
+import type { FastifyReply } from "fastify";
+import { Problem } from "../contracts/problems.js";
+import { sent } from "./http.js";
+
+export interface FeedItem {
+  readonly id: string;
+  readonly data: unknown;
+}
+
+const keepAliveMs = 10_000;
+const bufferedBytesMax = 1024 * 1024;
+
+/** Sends items until the reader goes away or `items` ends; a reader that falls 1 MiB behind is cut off (it resumes). */
+export async function sendFeed(
+  reply: FastifyReply,
+  items: (signal: AbortSignal) => AsyncIterable<FeedItem>,
+): Promise<typeof sent> {
+  const gone = new AbortController();
+  const socket = reply.raw;
+  reply.hijack();
+  socket.writeHead(200, {
+    "content-type": "text/event-stream",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+  });
+  socket.write(": open\n\n");
+  socket.on("close", () => gone.abort());
+  const keepAlive = setInterval(() => socket.write(": alive\n\n"), keepAliveMs);
+  try {
+    for await (const { id, data } of items(gone.signal)) {
+      if (gone.signal.aborted || socket.writableLength > bufferedBytesMax) break;
+      socket.write(`id: ${id}\ndata: ${JSON.stringify(data)}\n\n`);
+    }
+  } catch (error) {
+    if (!gone.signal.aborted) throw error;
+  } finally {
+    clearInterval(keepAlive);
+    socket.end();
+  }
+  return sent;
+}
+
+/**
+ * Reads a feed once, from after `lastEventId`, until it breaks or `signal` fires. Silence of three keep-alives is a break.
+ * @throws Problem unavailable when it cannot be opened or breaks.
+ */
+export async function* readFeed(options: {
+  url: string;
+  bearer: string;
+  lastEventId?: string;
+  signal: AbortSignal;
+  onOpen?: () => void;
+}): AsyncGenerator<FeedItem> {
+  const silence = new AbortController();
+  const onSilence = () => silence.abort(new Problem("unavailable", "The feed fell silent."));
+  let timer = setTimeout(onSilence, keepAliveMs * 3);
+  const signal = AbortSignal.any([options.signal, silence.signal]);
+  try {
+    const response = await fetch(options.url, {
+      headers: {
+        authorization: `Bearer ${options.bearer}`,
+        accept: "text/event-stream",
+        ...(options.lastEventId === undefined ? {} : { "last-event-id": options.lastEventId }),
+      },
+      signal,
+    });
+    if (!response.ok || response.body === null)
+      throw new Problem("unavailable", `The feed answered ${response.status}.`);
+    options.onOpen?.();
+    const text = response.body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>);
+    const heard = new TransformStream<string, string>({
+      transform(chunk, controller) {
+        clearTimeout(timer);
+        timer = setTimeout(onSilence, keepAliveMs * 3);
+        controller.enqueue(chunk);
+      },
+    });
+    for await (const event of text.pipeThrough(heard).pipeThrough(new EventSourceParserStream()))
+      yield { id: event.id ?? "", data: JSON.parse(event.data) };
+  } catch (cause) {
+    if (options.signal.aborted) return;
+    throw cause instanceof Problem ? cause : new Problem("unavailable", "The feed broke.", { cause });
+  } finally {
+    clearTimeout(timer);
+  }
+}
