@@ -1,6 +1,6 @@
-// Builds dist/ from src/: the server's files one by one (dist mirrors src), the browser's as bundles.
-// Every input of a server file that is not TypeScript (SQL, HTML, CSS, images) is copied beside it.
-import { cpSync, readdirSync, rmSync } from "node:fs";
+// Builds dist/ from src/: the server's files one by one (dist mirrors src), the browser's as bundles. What a server
+// file reads beside itself (SQL, HTML, CSS) is copied. Benches become dist/bench/*.js, against the same dist.
+import { cpSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -8,23 +8,52 @@ import { build } from "esbuild";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const src = join(root, "src");
 const dist = join(root, "dist");
+const fresh = join(root, `dist.${process.pid}`);
 
-const files = readdirSync(src, { recursive: true, withFileTypes: true })
-  .filter((entry) => entry.isFile())
-  .map((entry) => join(entry.parentPath, entry.name));
+const filesIn = (folder) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+const files = filesIn(src);
 const server = files.filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"));
+const benches = readdirSync(join(root, "bench"))
+  .filter((name) => name.endsWith(".ts"))
+  .map((name) => join(root, "bench", name));
 
-rmSync(dist, { recursive: true, force: true });
 const common = { logLevel: "warning", sourcemap: true, target: "es2022", format: "esm" };
+/** A bench names sources as `../src/…`; it runs against the built ones. */
+const builtSources = {
+  name: "built-sources",
+  setup(build) {
+    build.onResolve({ filter: /^(\.\.\/)+src\// }, ({ path }) => ({
+      path: path.replace(/^(\.\.\/)+src\//, "../"),
+      external: true,
+    }));
+  },
+};
+
 await Promise.all([
-  build({ ...common, entryPoints: server, outdir: dist, outbase: src, platform: "node", target: "node20" }),
+  build({ ...common, entryPoints: server, outdir: fresh, outbase: src, platform: "node", target: "node20" }),
   build({
     ...common,
     entryPoints: { play: join(src, "web/play/main.ts"), player: join(src, "player/player.ts") },
-    outdir: join(dist, "public"),
+    outdir: join(fresh, "public"),
     bundle: true,
     minify: true,
     platform: "browser",
   }),
+  build({
+    ...common,
+    entryPoints: benches,
+    outdir: join(fresh, "bench"),
+    bundle: true,
+    packages: "external",
+    external: ["/assets/*"],
+    plugins: [builtSources],
+    platform: "node",
+    target: "node20",
+  }),
 ]);
-for (const file of files.filter((file) => !file.endsWith(".ts"))) cpSync(file, join(dist, relative(src, file)));
+for (const file of files.filter((file) => !file.endsWith(".ts"))) cpSync(file, join(fresh, relative(src, file)));
+rmSync(dist, { recursive: true, force: true });
+renameSync(fresh, dist);

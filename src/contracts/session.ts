@@ -79,7 +79,7 @@ export type SessionRequest = z.infer<typeof sessionRequest>;
 
 /** What the streaming role saw of a session's player; the session's table decides what follows. */
 export const connectionReport = z.strictObject({
-  vmId: vmId.describe("The VM whose agent says so; a report about an older seat is ignored"),
+  vmId: vmId.nullable().describe("The VM whose agent says so, null: it has none yet; about an older seat it is ignored"),
   state: z.enum(["connected", "disconnected", "idle", "left", "game-exited", "stream-failed"]),
   detail: z.string().max(500).optional(),
 });

@@ -6,9 +6,10 @@ import websocket from "@fastify/websocket";
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import type { z } from "zod";
 import { Problem } from "../contracts/problems.js";
-import type { Route, RouteAnswer, RouteRequest } from "../contracts/route.js";
+import type { Route, RouteRequest } from "../contracts/route.js";
 import { type Authenticator, type Caller, cookieName } from "./auth.js";
 import type { ListenConfig } from "./config.js";
+import { ListenError } from "./listen-error.js";
 import type { Log } from "./log.js";
 import { hashKey } from "./secrets.js";
 
@@ -78,10 +79,12 @@ export async function createHttpServer(options: {
 export const sent = Symbol("sent");
 
 /** Registers one route of the contracts. */
-export function serve<R extends Route>(
+export function serve<R extends Route, S extends keyof R["responses"] & number>(
   { app }: HttpServer,
   route: R,
-  handle: (request: Handled<R>) => Promise<RouteAnswer<R> | typeof sent>,
+  handle: (
+    request: Handled<NoInfer<R>>,
+  ) => Promise<{ readonly status: S; readonly body: z.output<R["responses"][S]["schema"]> } | typeof sent>,
 ): void {
   app.route({
     method: route.method,
@@ -98,7 +101,7 @@ export function serve<R extends Route>(
       } as Handled<R>;
       const answer = await handle(handled);
       if (answer === sent) return reply;
-      void reply.code(answer.status as number);
+      void reply.code(answer.status);
       return reply.send(answer.body);
     },
   });
@@ -120,11 +123,6 @@ export async function listen({ app }: HttpServer, { host, port }: ListenConfig):
   }
   const address = app.server.address();
   return typeof address === "object" && address !== null ? address.port : port;
-}
-
-/** The server cannot listen; the message says what to do. */
-export class ListenError extends Error {
-  override name = "ListenError";
 }
 
 /** Parses with a contract's schema. @throws Problem invalid-request naming every wrong field. */

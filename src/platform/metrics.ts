@@ -19,5 +19,5 @@ export function mountHealth(server: HttpServer, registry: Registry): void {
     void reply.type(registry.contentType);
     return { status: 200, body: await registry.metrics() };
   });
-  serve(server, platformRoutes.health, async () => ({ status: 200, body: { status: "ok" } }));
+  serve(server, platformRoutes.health, async () => ({ status: 200, body: { status: "ok" as const } }));
 }

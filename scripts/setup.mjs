@@ -1,0 +1,72 @@
+// What the tests need beyond npm's packages. Installs it where it may (Debian and its kin, as root or by sudo without
+// a password), else says what to install; never skips: a test that cannot run is not a test that passed.
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ensureDependencies, explain, PrepareError, step } from "./prepare.mjs";
+
+/** One line a tool: its Debian package, where its program is, which variable names another place, what needs it. */
+const tools = [
+  { package: "chromium", program: "/usr/bin/chromium", variable: "CHROMIUM_PATH", use: "browser tests and benches" },
+];
+
+const attemptsMax = 3;
+const retryMs = 5_000;
+
+async function install(missing) {
+  const packages = missing.map((tool) => tool.package);
+  const apt = ["apt-get", "-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=120"];
+  const get = ["install", "--yes", "--no-install-recommends", ...packages];
+  const byHand = [
+    ...missing.map((tool) => `${tool.package} is missing: ${placeOf(tool)} (for ${tool.use}).`),
+    `Install it: sudo apt-get update && sudo apt-get install ${packages.join(" ")}`,
+    ...missing.map((tool) => `Or have it elsewhere and set ${tool.variable} to the program's path.`),
+  ].join("\n");
+  const becomeRoot = rootPrefix();
+  if (!isDebian() || becomeRoot === null) throw new PrepareError(byHand);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await step("Updating the list of packages", [...becomeRoot, ...apt, "update"], { env });
+      await step(`Installing ${packages.join(", ")}`, [...becomeRoot, ...apt, ...get], { env });
+      break;
+    } catch (error) {
+      if (attempt === attemptsMax) throw new PrepareError(`${error.message}\n\n${byHand}`);
+      console.log(`  ${error.message.split("\n").at(-1)}\n  trying again (${attempt + 1} of ${attemptsMax})`);
+      await sleep(retryMs);
+    }
+  }
+  const still = missing.filter((tool) => !isThere(tool));
+  if (still.length > 0) throw new PrepareError(`The packages were installed, and yet:\n${byHand}`);
+}
+
+const placeOf = (tool) => process.env[tool.variable] ?? tool.program;
+
+function isThere(tool) {
+  try {
+    accessSync(placeOf(tool), constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const isDebian = () =>
+  existsSync("/etc/os-release") && /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(readFileSync("/etc/os-release", "utf8"));
+
+/** What to put before a command that needs root; null where we may not become root. */
+function rootPrefix() {
+  if (process.getuid?.() === 0) return [];
+  return spawnSync("sudo", ["-n", "true"]).status === 0 ? ["sudo", "-n"] : null;
+}
+
+try {
+  await ensureDependencies();
+  const missing = tools.filter((tool) => !isThere(tool));
+  for (const { variable } of missing)
+    if (process.env[variable]) throw new PrepareError(`${variable} is ${process.env[variable]}: no program is there.`);
+  if (missing.length > 0) await install(missing);
+} catch (error) {
+  console.error(explain(error));
+  process.exit(1);
+}

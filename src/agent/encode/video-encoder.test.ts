@@ -1,0 +1,109 @@
+import { describe, expect, it } from "vitest";
+import { nalUnits } from "../webrtc/rtp.js";
+import { probe } from "./probe.js";
+import { EncoderError, encoderThreads, pictureBytes, VideoEncoder } from "./video-encoder.js";
+
+const mode = { width: 640, height: 360, fps: 60 };
+const frameTicks = 1_500;
+
+/** Grain that moves, so that frames cost bits. */
+function drawGrain(picture: Buffer, frame: number): void {
+  let grain = frame * 7_919 + 1;
+  for (let i = 0; i < picture.length; i++) {
+    grain = (grain * 1_103_515_245 + 12_345) & 0x7fff_ffff;
+    picture[i] = 100 + (grain >> 26);
+  }
+}
+
+async function opened(bitrateKbps = 4_000) {
+  const picture = Buffer.alloc(pictureBytes(mode), 128);
+  const encoder = await VideoEncoder.open({ mode, picture, bitrateKbps, threads: 2 });
+  let frame = 0;
+  const next = (keyframe = false) => {
+    drawGrain(picture, frame);
+    return encoder.encode(frame++ * frameTicks, keyframe);
+  };
+  return { encoder, next, picture };
+}
+
+const nalTypes = (bytes: Buffer) => nalUnits(bytes).map(({ start }) => bytes[start]! & 0x1f);
+
+describe("the video encoder", () => {
+  it("makes the very next access unit an IDR with its parameter sets when asked, and no other", async () => {
+    const { encoder, next } = await opened();
+    const keyframes: boolean[] = [];
+    for (let i = 0; i < 12; i++) {
+      const { bytes, keyframe } = await next(i === 7);
+      keyframes.push(keyframe);
+      expect(nalTypes(bytes).includes(5)).toBe(keyframe);
+      if (keyframe) expect(nalTypes(bytes)).toEqual(expect.arrayContaining([7, 8]));
+    }
+    expect(keyframes.flatMap((keyframe, i) => (keyframe ? [i] : []))).toEqual([0, 7]);
+    await encoder.close();
+  });
+
+  it("is constrained baseline", async () => {
+    const { encoder, next } = await opened();
+    const { bytes } = await next();
+    const sps = nalUnits(bytes).find(({ start }) => (bytes[start]! & 0x1f) === 7)!;
+    const [profile, constraints] = [bytes[sps.start + 1], bytes[sps.start + 2]!];
+    expect(profile).toBe(66);
+    expect(constraints & 0x40).not.toBe(0);
+    await encoder.close();
+  });
+
+  it("follows a new bitrate within 15 frames, without a keyframe", async () => {
+    const { encoder, next } = await opened(6_000);
+    const kbps = async (frames: number) => {
+      let bytes = 0;
+      for (let i = 0; i < frames; i++) {
+        const unit = await next();
+        bytes += unit.bytes.length;
+        if (i > 0) expect(unit.keyframe).toBe(false);
+      }
+      return (bytes * 8 * mode.fps) / frames / 1000;
+    };
+    await kbps(20);
+    expect(await kbps(20)).toBeGreaterThan(4_500);
+    encoder.setBitrate(2_000);
+    await kbps(15);
+    expect(await kbps(20)).toBeLessThan(2_600);
+    encoder.setBitrate(6_000);
+    await kbps(15);
+    expect(await kbps(20)).toBeGreaterThan(4_500);
+    await encoder.close();
+  });
+
+  it("encodes off the event loop: its promise settles in a later turn", async () => {
+    const { encoder, next } = await opened();
+    let settled = false;
+    const encoding = next().then(() => {
+      settled = true;
+    });
+    for (let i = 0; i < 50; i++) await null;
+    expect(settled).toBe(false);
+    await encoding;
+    await encoder.close();
+  });
+
+  it("closes with an encode in flight, and refuses to encode afterwards", async () => {
+    const { encoder, next } = await opened();
+    const inFlight = next();
+    await Promise.all([encoder.close(), encoder.close()]);
+    expect((await inFlight).keyframe).toBe(true);
+    await expect(next()).rejects.toThrow(EncoderError);
+  });
+
+  it("uses all cores of a small machine and some of a large one", () => {
+    expect([1, 2, 4, 8, 64].map(encoderThreads)).toEqual([1, 2, 2, 4, 4]);
+  });
+});
+
+describe("the probe", () => {
+  it("encodes for real, and reports a mode the machine has the pixels for", async () => {
+    const found = await probe(2);
+    expect(found.encoder).toBe("libx264");
+    expect(found.pixelsPerSecond).toBeGreaterThan(10e6);
+    expect(found.sustains.width * found.sustains.height * found.sustains.fps).toBeLessThan(found.pixelsPerSecond);
+  });
+});

@@ -1,0 +1,83 @@
+// What picture a session runs at, decided without looking at the machine: the probe's measurement comes as an argument.
+//
+// A mode is sustained when the encoder, flat out, would do `headroom` times its pixels: the game, the network, the
+// other threads, and on one's own machine the browser, take the rest. Measured on two cores shared with Chromium:
+// x264 does 230 Mpx/s alone; 720p60 (55 Mpx/s) runs smoothly, 1080p60 (124 Mpx/s) only just.
+import type { VideoMode } from "../../contracts/catalog.js";
+
+export const headroom = 2.5;
+
+/** Largest first, by pixels per second. The last one is taken even when nothing fits: a session runs at something. */
+export const modeLadder: readonly VideoMode[] = [
+  { width: 1920, height: 1080, fps: 240 },
+  { width: 2560, height: 1440, fps: 120 },
+  { width: 1920, height: 1080, fps: 120 },
+  { width: 2560, height: 1440, fps: 60 },
+  { width: 1920, height: 1080, fps: 60 },
+  { width: 1280, height: 720, fps: 60 },
+  { width: 1280, height: 720, fps: 30 },
+  { width: 960, height: 540, fps: 30 },
+  { width: 640, height: 360, fps: 30 },
+];
+
+export const pixelRate = ({ width, height, fps }: VideoMode): number => width * height * fps;
+
+export interface Sustained {
+  readonly sustains: VideoMode;
+  readonly sessionsMax: number;
+}
+
+/**
+ * The largest mode one session may run at, and how many such sessions at once. `pixelsPerSecond` is one encoder's,
+ * `encodersAtOnce` how many of them the cores can run side by side.
+ */
+export function sustainedMode(pixelsPerSecond: number, encodersAtOnce: number): Sustained {
+  const fits = (mode: VideoMode) => pixelRate(mode) * headroom <= pixelsPerSecond;
+  const sustains = modeLadder.find(fits) ?? modeLadder.at(-1)!;
+  const sessions = Math.floor((pixelsPerSecond * encodersAtOnce) / (pixelRate(sustains) * headroom));
+  return { sustains, sessionsMax: Math.max(1, Math.min(6, sessions)) };
+}
+
+export interface ChosenMode {
+  readonly mode: VideoMode;
+  /** Why `mode` is below what was asked, in words for the player; null: it is what was asked. */
+  readonly why: string | null;
+}
+
+const widthMin = 160;
+const heightMin = 90;
+
+/**
+ * The mode nearest to what was asked that the machine sustains: the rate gives way first, down to the rate the machine
+ * sustains, then the size, with its proportions kept and both sides even.
+ */
+export function modeFor(asked: VideoMode, sustains: VideoMode): ChosenMode {
+  const pixelsPerSecond = pixelRate(sustains);
+  if (pixelRate(asked) <= pixelsPerSecond) return { mode: asked, why: null };
+  const fps = Math.min(asked.fps, sustains.fps);
+  const scale = Math.min(1, Math.sqrt(pixelsPerSecond / (asked.width * asked.height * fps)));
+  const even = (size: number, sizeMin: number) => Math.max(sizeMin, 2 * Math.floor((size * scale + 1e-6) / 2));
+  const mode = { width: even(asked.width, widthMin), height: even(asked.height, heightMin), fps };
+  return {
+    mode,
+    why: `${inWords(asked)} was asked for; this machine's encoder sustains ${inWords(sustains)}`,
+  };
+}
+
+const inWords = ({ width, height, fps }: VideoMode) => `${width}×${height} at ${fps} frames per second`;
+
+const bitsPerPixel = 0.12;
+const bitrateKbpsFloor = 1_000;
+
+/**
+ * The bitrate to stream a mode at: 0.12 bit per pixel (720p60: 6.6 Mbit/s), within the seat's bounds, whose lower one
+ * counts only at the mode it was made for.
+ */
+export function bitrateKbpsFor(
+  mode: VideoMode,
+  asked: { mode: VideoMode; bitrateKbpsMin: number; bitrateKbpsMax: number },
+): number {
+  const wanted = Math.round((pixelRate(mode) * bitsPerPixel) / 1_000);
+  const lowest = pixelRate(mode) < pixelRate(asked.mode) ? bitrateKbpsFloor : asked.bitrateKbpsMin;
+  return Math.min(asked.bitrateKbpsMax, Math.max(lowest, wanted));
+}

@@ -1,0 +1,21 @@
+// The process of one session, forked by the supervisor (protocol.ts says how). Everything native lives here: a crash in
+// an add-on or a game costs this session and no other.
+import { randomInt } from "node:crypto";
+import { availableParallelism } from "node:os";
+import { games } from "../games/games.js";
+import { SessionProcess } from "./session-process.js";
+
+const end = new AbortController();
+for (const event of ["SIGTERM", "SIGINT", "disconnect"]) process.on(event, () => end.abort());
+
+const session = new SessionProcess({
+  games,
+  cores: availableParallelism(),
+  seed: randomInt(2 ** 31),
+  // When the channel is closed there is nobody to tell, and "disconnect" ends us.
+  tell: (message) => process.connected && process.send?.(message, undefined, undefined, () => {}),
+});
+process.on("message", (message) => session.receive(message));
+
+await session.run(end.signal);
+process.exit(0);

@@ -1,0 +1,75 @@
+// What a VM's supervisor and the child process of one session say to each other, over Node's IPC channel.
+//
+// The supervisor forks `session/main.js` with `{ serialization: "advanced" }` and the environment UV_THREADPOOL_SIZE=8
+// (encoding, file and name look-ups share libuv's pool; its default of four lets them wait for one another). The child
+// loads its native modules and says `prepared`: such a spare starts a session in milliseconds. One child plays one
+// session, then ends; it also ends by itself, at once, when the channel closes, and within a second on SIGTERM.
+//
+// connectionId is the player's signalling connection. One player at a time: the connection whose media came up last
+// plays, the one before it is closed. A lost signalling socket (`gone` on the agent link) is no reason for
+// `disconnect`: media flows without it.
+import { z } from "zod";
+import { capabilities } from "../../contracts/catalog.js";
+import { seatSpec } from "../../contracts/orchestrator.js";
+import { iceServer } from "../../contracts/session.js";
+import { iceCandidate, streamInfo } from "../../contracts/signalling.js";
+
+const connectionId = z.string();
+
+/** Where media may be sent from; defaults: every interface, any UDP port. */
+export const mediaNetwork = z.object({
+  bindAddress: z.string().optional(),
+  portMin: z.int().optional(),
+  portMax: z.int().optional(),
+});
+
+/** Supervisor → child. */
+export const toChild = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("probe") }).describe("Measure this machine, before any session: answered by `probed`"),
+  z.object({
+    type: z.literal("start"),
+    seat: seatSpec,
+    capabilities,
+    title: z.string().optional().describe("The game's title, for people; default: its id"),
+    pointer: streamInfo.shape.pointer.default("relative"),
+    network: mediaNetwork.default({}),
+    idleMs: z.number().positive().default(600_000),
+  }),
+  z
+    .object({ type: z.literal("connect"), connectionId, iceServers: z.array(iceServer) })
+    .describe("A player will offer under this id"),
+  z.object({ type: z.literal("offer"), connectionId, sdp: z.string() }),
+  z.object({ type: z.literal("candidate"), connectionId, candidate: iceCandidate }),
+  z
+    .object({ type: z.literal("control"), input: z.custom<Uint8Array>((value) => value instanceof Uint8Array) })
+    .describe("A message of the player's control socket: it goes to the connection that plays"),
+  z
+    .object({ type: z.literal("disconnect"), connectionId, bye: z.boolean() })
+    .describe("Close it; `bye`: the player left for good, reported as `left`, else as `disconnected`"),
+  z.object({ type: z.literal("stop") }).describe("End now"),
+]);
+export type ToChild = z.infer<typeof toChild>;
+/** As it is sent: with defaults left out. */
+export type ToChildInput = z.input<typeof toChild>;
+
+/** Child → supervisor. */
+export const fromChild = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("prepared") }),
+  z.object({ type: z.literal("probed"), capabilities }),
+  z.object({ type: z.literal("started"), stream: streamInfo }),
+  z
+    .object({ type: z.literal("failed"), detail: z.string() })
+    .describe("It cannot start or probe; the child ends after it"),
+  z.object({ type: z.literal("answer"), connectionId, sdp: z.string() }),
+  z.object({ type: z.literal("candidate"), connectionId, candidate: iceCandidate }),
+  z.object({ type: z.literal("refused"), connectionId, detail: z.string() }).describe("The offer cannot be answered"),
+  z
+    .object({
+      type: z.literal("state"),
+      state: z.enum(["connected", "disconnected", "idle", "left", "game-exited", "stream-failed"]),
+      connectionId: connectionId.nullable().describe("Whose; null for what concerns the game"),
+      detail: z.string().max(500),
+    })
+    .describe("After game-exited and stream-failed the child ends"),
+]);
+export type FromChild = z.infer<typeof fromChild>;

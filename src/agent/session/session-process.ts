@@ -1,0 +1,134 @@
+// The life of a session's process: prepared, started with a seat, played, ended. What it is told and what it says are
+// the words of protocol.ts.
+//
+// `run` resolves when the process has nothing left to do: told to stop, aborted (a signal, or the channel to the
+// supervisor closed), the game over, the stream broken, or a start that failed. Everything it opened is closed then.
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { AV_LOG_FATAL } from "node-av/constants";
+import { Log } from "node-av/lib";
+import type { VideoMode } from "../../contracts/catalog.js";
+import { probe } from "../encode/probe.js";
+import { encoderThreads, videoEncoderName } from "../encode/video-encoder.js";
+import { bitrateKbpsFor, modeFor } from "../encode/video-mode.js";
+import type { GameSource } from "../games/game-source.js";
+import { Pipeline } from "./pipeline.js";
+import { type FromChild, type ToChild, toChild } from "./protocol.js";
+import { Session } from "./session.js";
+
+/** How a game is opened, by its id. */
+export type Games = Readonly<Record<string, (options: { mode: VideoMode; seed: number }) => Promise<GameSource>>>;
+
+export interface SessionProcessOptions {
+  readonly games: Games;
+  readonly cores: number;
+  readonly seed: number;
+  readonly tell: (message: FromChild) => void;
+}
+
+/** Closing is given up after this: the process ends anyway. */
+const closeMsMax = 700;
+
+type Start = ToChild & { type: "start" };
+
+export class SessionProcess {
+  readonly #options: SessionProcessOptions;
+  readonly #over = new AbortController();
+  #session: Session | null = null;
+  #source: GameSource | null = null;
+  #working: Promise<void> = Promise.resolve();
+
+  constructor(options: SessionProcessOptions) {
+    this.#options = options;
+  }
+
+  /** Lives until there is nothing left to do, or `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    Log.setLevel(AV_LOG_FATAL);
+    this.#options.tell({ type: "prepared" });
+    const ended = AbortSignal.any([signal, this.#over.signal]);
+    if (!ended.aborted) await once(ended, "abort");
+    await Promise.race([this.#close(), sleep(closeMsMax, undefined, { ref: false })]);
+  }
+
+  /** Acts on what the supervisor says. */
+  receive(raw: unknown): void {
+    const message = toChild.parse(raw);
+    switch (message.type) {
+      case "probe":
+        this.#work(async () => {
+          this.#options.tell({ type: "probed", capabilities: await probe(this.#options.cores) });
+        });
+        break;
+      case "start":
+        this.#work(() => this.#start(message));
+        break;
+      case "connect":
+        this.#session?.connect(message.connectionId, message.iceServers);
+        break;
+      case "offer":
+        this.#session?.offer(message.connectionId, message.sdp);
+        break;
+      case "candidate":
+        this.#session?.candidate(message.connectionId, message.candidate);
+        break;
+      case "control":
+        this.#session?.control(message.input);
+        break;
+      case "disconnect":
+        this.#session?.disconnect(message.connectionId, message.bye);
+        break;
+      case "stop":
+        this.#over.abort();
+        break;
+    }
+  }
+
+  /** One after another; what fails is told, and ends the process. */
+  #work(task: () => Promise<void>): void {
+    this.#working = this.#working.then(task).catch((error: unknown) => {
+      this.#options.tell({ type: "failed", detail: inWords(error) });
+      this.#over.abort();
+    });
+  }
+
+  async #start({ seat, capabilities, title, pointer, network, idleMs }: Start): Promise<void> {
+    const { games, seed, cores, tell } = this.#options;
+    const open = Object.hasOwn(games, seat.gameId) ? games[seat.gameId] : undefined;
+    if (open === undefined) throw new Error(`this agent has no game "${seat.gameId}"`);
+    const { mode, why } = modeFor(seat.mode, capabilities.sustains);
+    const source = await open({ mode, seed });
+    this.#source = source;
+    const bitrateKbps = bitrateKbpsFor(source.mode, seat);
+    const failed = (error: unknown) => this.#finish("stream-failed", inWords(error));
+    const pipeline = await Pipeline.open({ source, bitrateKbps, threads: encoderThreads(cores), failed });
+    this.#session = new Session({ source, pipeline, bitrateKbps, network, idleMs, tell });
+    source.exited.then((detail) => this.#finish("game-exited", detail), failed);
+    tell({
+      type: "started",
+      stream: {
+        gameId: seat.gameId,
+        title: title ?? seat.gameId,
+        asked: seat.mode,
+        mode: source.mode,
+        encoder: videoEncoderName,
+        why,
+        pointer,
+      },
+    });
+  }
+
+  #finish(state: "game-exited" | "stream-failed", detail: string): void {
+    if (this.#over.signal.aborted) return;
+    this.#options.tell({ type: "state", state, connectionId: null, detail: detail.slice(0, 500) });
+    this.#over.abort();
+  }
+
+  async #close(): Promise<void> {
+    await this.#working;
+    await this.#session?.close();
+    await this.#source?.close();
+  }
+}
+
+const inWords = (error: unknown) => (error instanceof Error ? error.message : String(error));

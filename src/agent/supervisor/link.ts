@@ -1,0 +1,163 @@
+// The agent's one connection to streaming-ingest: a WebSocket it dials out, so that a VM needs no open port for it.
+//
+// Losing it touches no media: it is dialled again with back-off and jitter, at an address and with a token that are
+// asked for each time. What would be said meanwhile is dropped, since either end says again what still matters: the
+// agent each session's newest state, ingest each join and each unanswered offer. A link that answers no ping for 15 s,
+// or that takes nothing off our hands, is dead and replaced. Messages that are not the contract's are logged and
+// dropped: an ingest newer than this agent may say more than it knows.
+import { WebSocket } from "ws";
+import { type FromAgent, signallingLimits, type ToAgent, toAgent, unframeControl } from "../../contracts/signalling.js";
+import { streamingSockets } from "../../contracts/streaming.js";
+import { fillPath } from "../../platform/client.js";
+import { backoffMs } from "../../platform/clock.js";
+import type { Log } from "../../platform/log.js";
+import type { Identity } from "./identity.js";
+import { backoff, pause } from "./retry.js";
+
+export const linkLimits = {
+  handshakeMsMax: 5_000,
+  closeMsMax: 500,
+  // A player's message of the largest size, wrapped once more.
+  messageBytesMax: 2 * signallingLimits.messageBytesMax,
+  bufferedBytesMax: 1024 * 1024,
+} as const;
+
+export interface LinkContext {
+  readonly vmId: string;
+  readonly streamingUrl: () => Promise<string>;
+  readonly identity: Identity;
+  /** What every new link is told first. */
+  readonly greeting: () => FromAgent[];
+  readonly receive: (message: Exclude<ToAgent, { type: "ping" }>) => void;
+  readonly receiveControl: (connectionId: string, input: Uint8Array) => void;
+  /** Ingest is there. */
+  readonly heard: () => void;
+  readonly monotonicMs: () => number;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+export class AgentLink {
+  #open: WebSocket | null = null;
+
+  constructor(private readonly context: LinkContext) {}
+
+  /** Keeps a link until the signal. */
+  async run(): Promise<void> {
+    const { random, log, signal } = this.context;
+    let failures = 0;
+    while (!signal.aborted) {
+      const { opened, why } = await this.#dial();
+      if (signal.aborted) return;
+      failures = opened ? 0 : failures + 1;
+      const waitMs = backoffMs(failures, random(), backoff);
+      log.warn({ why, waitMs }, opened ? "link to streaming lost" : "no link to streaming yet");
+      await pause(waitMs, signal);
+    }
+  }
+
+  /** Dropped when there is no link. */
+  send(message: FromAgent): void {
+    if (this.#open !== null) this.#write(this.#open, message);
+  }
+
+  #write(socket: WebSocket, message: FromAgent): void {
+    if (socket.bufferedAmount > linkLimits.bufferedBytesMax) socket.terminate();
+    else socket.send(JSON.stringify(message));
+  }
+
+  /** One link from dialling to its end. */
+  async #dial(): Promise<{ opened: boolean; why: string }> {
+    const { vmId, streamingUrl, identity, greeting, heard, monotonicMs, log, signal } = this.context;
+    let url: URL;
+    let token: string;
+    try {
+      url = new URL(fillPath(streamingSockets.agent, { vmId }), await streamingUrl());
+      token = await identity.bearer();
+    } catch (error) {
+      return { opened: false, why: String(error) };
+    }
+    if (signal.aborted) return { opened: false, why: "stopped" };
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(url, {
+      headers: { authorization: `Bearer ${token}` },
+      handshakeTimeout: linkLimits.handshakeMsMax,
+      maxPayload: linkLimits.messageBytesMax,
+      perMessageDeflate: false,
+    });
+    let opened = false;
+    let why = "";
+    let aliveAtMs = monotonicMs();
+    const alive = () => {
+      aliveAtMs = monotonicMs();
+      heard();
+    };
+    const pings = setInterval(() => {
+      if (monotonicMs() - aliveAtMs > signallingLimits.silenceMsMax) socket.terminate();
+      else if (opened) socket.ping();
+    }, signallingLimits.pingMs);
+    let insist: NodeJS.Timeout | undefined;
+    const stop = () => {
+      if (!opened) return socket.terminate();
+      socket.close(1001);
+      insist = setTimeout(() => socket.terminate(), linkLimits.closeMsMax);
+    };
+    signal.addEventListener("abort", stop);
+
+    socket.on("open", () => {
+      opened = true;
+      this.#open = socket;
+      alive();
+      log.info({ url: url.href }, "link to streaming open");
+      for (const message of greeting()) this.#write(socket, message);
+    });
+    socket.on("pong", alive);
+    socket.on("ping", alive);
+    socket.on("message", (data, isBinary) => {
+      alive();
+      this.#receive(socket, data as Buffer, isBinary);
+    });
+    socket.on("unexpected-response", (request, response) => {
+      why = `answered ${response.statusCode}`;
+      if (response.statusCode === 401 || response.statusCode === 403) identity.invalidate();
+      response.resume();
+      request.destroy();
+      socket.terminate();
+    });
+    socket.on("error", (error) => {
+      why ||= error.message;
+    });
+    return new Promise((resolve) => {
+      socket.on("close", (code, reason) => {
+        clearInterval(pings);
+        clearTimeout(insist);
+        signal.removeEventListener("abort", stop);
+        if (this.#open === socket) this.#open = null;
+        resolve({ opened, why: why || `closed with ${code} ${reason.toString()}`.trim() });
+      });
+    });
+  }
+
+  #receive(socket: WebSocket, bytes: Buffer, isBinary: boolean): void {
+    const { receive, receiveControl, log } = this.context;
+    if (isBinary) {
+      const control = unframeControl(bytes);
+      if (control !== null) receiveControl(control.connectionId, control.input);
+      return;
+    }
+    const message = toAgent.safeParse(parseJson(bytes.toString("utf8")));
+    if (!message.success) log.warn({ err: message.error }, "ingest sent a message this agent does not know");
+    else if (message.data.type === "ping") this.#write(socket, { type: "pong" });
+    else receive(message.data);
+  }
+}
+
+/** Undefined, which no message is, when the text is not JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,55 @@
+// Processes that wait for a session: one spare, its native modules loaded, so that a session starts in milliseconds.
+//
+// The first of them measures the machine before it waits. The next spare is forked only some time after one was taken:
+// loading it costs the very CPU that a new session's first picture needs. A spare that dies is not replaced until a
+// session needs one: a machine on which it cannot live must not fork for ever.
+import type { Capabilities } from "../../contracts/catalog.js";
+import type { Log } from "../../platform/log.js";
+import { SessionChild } from "./session-child.js";
+
+export const nurseryLimits = { prepareMsMax: 15_000, probeMsMax: 15_000, nextSpareMs: 3_000 } as const;
+
+export class Nursery {
+  #spare: SessionChild | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #ended = false;
+
+  constructor(private readonly log: Log) {}
+
+  /** What this machine sustains, really encoded. @throws SessionChildError when it cannot. */
+  async probe(): Promise<Capabilities> {
+    const spare = this.#fork();
+    await spare.next("prepared", nurseryLimits.prepareMsMax);
+    const probed = spare.next("probed", nurseryLimits.probeMsMax);
+    spare.send({ type: "probe" });
+    return (await probed).capabilities;
+  }
+
+  /** A process for one session: the spare, or a fresh one, which takes a little longer. */
+  take(): SessionChild {
+    const taken = this.#spare ?? this.#fork();
+    this.#spare = null;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (this.#spare === null && !this.#ended) this.#fork();
+    }, nurseryLimits.nextSpareMs);
+    return taken;
+  }
+
+  async end(): Promise<void> {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    await this.#spare?.end();
+  }
+
+  #fork(): SessionChild {
+    const spare = new SessionChild(this.log);
+    this.#spare = spare;
+    void spare.exited.then((why) => {
+      if (this.#spare !== spare) return;
+      this.#spare = null;
+      if (!this.#ended) this.log.warn({ why, pid: spare.pid }, "the spare process died");
+    });
+    return spare;
+  }
+}

@@ -1,0 +1,290 @@
+// The sessions of this VM: which run, who plays them, and what became of them.
+//
+// Each runs in a process of its own, so that a crash in an add-on or a game costs one session. A session whose process
+// dies is reported as stream-failed and never started again by itself: the player hears of it, and the control plane
+// decides. Per session one connection signals and one carries input by WebSocket; the newest wins, and the one before
+// is told so. Media and input by data channel flow beside all this, and go on when a connection here ends. When the link
+// to ingest was away, ingest joins its connections again by their ids: the same join is answered anew, not refused.
+import type { SeatSpec } from "../../contracts/orchestrator.js";
+import type { FromAgent, StreamInfo, ToAgent } from "../../contracts/signalling.js";
+import type { Clock } from "../../platform/clock.js";
+import type { Log } from "../../platform/log.js";
+import type { FromChild } from "../session/protocol.js";
+import { plan, type SessionPhase } from "./plan.js";
+import type { SessionChild } from "./session-child.js";
+import { ResumeSecret, UsedTickets } from "./tickets.js";
+
+type Join = Extract<ToAgent, { type: "join" }>;
+type Channel = Join["channel"];
+type Refusal = Extract<FromAgent, { type: "refused" }>["reason"];
+type Report = Extract<FromAgent, { type: "session" }>;
+type SessionState = Report["state"];
+
+/** After these the session has nothing left to run. */
+const finalStates: ReadonlySet<SessionState> = new Set(["left", "game-exited", "stream-failed"]);
+
+/** Far above the tens of milliseconds it takes from a spare: a game's start may be slow. */
+const startMsMax = 10_000;
+
+const detailCharsMax = 500;
+
+interface Run {
+  readonly seat: SeatSpec;
+  readonly child: SessionChild;
+  /** Null when it ended before it could be played. */
+  readonly stream: Promise<StreamInfo | null>;
+  readonly resume: ResumeSecret;
+  readonly connections: Map<Channel, string>;
+  phase: SessionPhase;
+  /** Whether a seat may still be listed for it when its process has gone. */
+  seated: boolean;
+  report: Report | null;
+}
+
+interface Joined {
+  readonly run: Run;
+  readonly channel: Channel;
+  readonly proof: Join["proof"];
+}
+
+export interface SessionsContext {
+  /** A process that was told to start the seat. */
+  readonly launch: (seat: SeatSpec) => SessionChild;
+  readonly send: (message: FromAgent) => void;
+  /** Asks the control plane once more what must run. */
+  readonly refresh: () => Promise<void>;
+  readonly random: (bytes: number) => Buffer;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class Sessions {
+  readonly #runs = new Map<string, Run>();
+  readonly #byConnection = new Map<string, Joined>();
+  readonly #usedTickets = new UsedTickets();
+
+  constructor(private readonly context: SessionsContext) {}
+
+  /** The sessions that have a process. */
+  running(): string[] {
+    return [...this.#runs.values()].filter(({ phase }) => phase !== "over").map(({ seat }) => seat.sessionId);
+  }
+
+  /** Whether a player is connected anywhere. */
+  playing(): boolean {
+    return [...this.#runs.values()].some(({ phase, report }) => phase === "running" && report?.state === "connected");
+  }
+
+  /** The newest state of each session: said again on every new link, the one before may have lost it on its way. */
+  reports(): Report[] {
+    return [...this.#runs.values()].flatMap(({ report }) => report ?? []);
+  }
+
+  /** Makes the VM run these seats, and nothing else. */
+  apply(seats: readonly SeatSpec[]): void {
+    const known = new Map([...this.#runs].map(([sessionId, { phase }]) => [sessionId, phase]));
+    const { start, stop, forget } = plan(seats, known);
+    for (const seat of start) this.#start(seat);
+    for (const sessionId of stop) this.#withdraw(sessionId);
+    for (const sessionId of forget) this.#forget(sessionId);
+  }
+
+  /** Acts on a message of the link. */
+  receive(message: Exclude<ToAgent, { type: "ping" }>): void {
+    switch (message.type) {
+      case "join":
+        this.#join(message).catch((err: unknown) => {
+          this.context.log.error({ err, sessionId: message.sessionId }, "a join failed");
+          this.#refuse(message.connectionId, "session-failed", "The session cannot be joined.");
+        });
+        break;
+      case "signal": {
+        const run = this.#signalledBy(message);
+        // Who signals has the answer to its join, and so its newest resume secret.
+        run?.resume.confirm();
+        run?.child.send({ ...message.message, connectionId: message.connectionId });
+        break;
+      }
+      case "bye": {
+        const run = this.#signalledBy(message);
+        if (run !== null) this.#report(run, "left");
+        break;
+      }
+      case "gone":
+        this.#leave(message.connectionId);
+        break;
+    }
+  }
+
+  /** The session a signalling connection has joined; one that has not, or not this session, is refused. */
+  #signalledBy({ sessionId, connectionId }: { sessionId: string; connectionId: string }): Run | null {
+    const found = this.#byConnection.get(connectionId);
+    if (found?.channel === "signalling" && found.run.seat.sessionId === sessionId) return found.run;
+    this.#refuse(connectionId, "no-such-session", "This connection has not joined the session here.");
+    return null;
+  }
+
+  /** Input of a control connection; of any other it is dropped, like input after the end. */
+  receiveControl(connectionId: string, input: Uint8Array): void {
+    const found = this.#byConnection.get(connectionId);
+    if (found?.channel === "control") found.run.child.send({ type: "control", input: new Uint8Array(input) });
+  }
+
+  /** Ends every session; resolves when all processes are gone. */
+  async end(): Promise<void> {
+    await Promise.all(
+      [...this.#runs.values()].map((run) => {
+        run.phase = "closing";
+        return run.child.end();
+      }),
+    );
+  }
+
+  #start(seat: SeatSpec): void {
+    const { launch, random, log } = this.context;
+    const { sessionId, gameId } = seat;
+    const child = launch(seat);
+    const run: Run = {
+      seat,
+      child,
+      stream: child.next("started", startMsMax).then(
+        ({ stream }) => stream,
+        () => null,
+      ),
+      resume: new ResumeSecret(random),
+      connections: new Map(),
+      phase: "running",
+      seated: true,
+      report: null,
+    };
+    this.#runs.set(sessionId, run);
+    child.listen((message) => this.#hear(run, message));
+    void child.exited.then((why) => this.#exited(run, why));
+    log.info({ sessionId, gameId, pid: child.pid }, "session starts");
+  }
+
+  #hear(run: Run, message: FromChild): void {
+    const { send, log } = this.context;
+    switch (message.type) {
+      case "started":
+        log.info({ sessionId: run.seat.sessionId, ...message.stream }, "session runs");
+        break;
+      case "state":
+        this.#report(run, message.state, message.detail);
+        break;
+      case "refused":
+        this.#refuse(message.connectionId, "session-failed", message.detail);
+        break;
+      case "answer":
+      case "candidate": {
+        const { connectionId, ...signal } = message;
+        if (this.#byConnection.get(connectionId)?.run === run) send({ type: "signal", connectionId, message: signal });
+        break;
+      }
+      case "prepared":
+      case "probed":
+      case "failed": // Its exit, with the same words, follows.
+        break;
+    }
+  }
+
+  async #join(join: Join): Promise<void> {
+    const { sessionId, connectionId, channel } = join;
+    if (!this.#runs.has(sessionId)) await this.context.refresh();
+    const run = this.#runs.get(sessionId);
+    if (run === undefined || !run.seated)
+      return this.#refuse(connectionId, "no-such-session", "The session has no seat on this VM.");
+    if (run.phase !== "running") return this.#refuse(connectionId, "session-failed", "The session is over.");
+    const admitted = this.#admit(run, join);
+    if ("refused" in admitted) return this.#refuse(connectionId, admitted.refused, admitted.detail);
+    const known = this.#byConnection.get(connectionId)?.run === run;
+    this.#attach(run, join);
+    const stream = await run.stream;
+    // Meanwhile its socket may have closed, or another connection have taken its place.
+    if (this.#byConnection.get(connectionId)?.run !== run) return;
+    if (stream === null) return this.#refuse(connectionId, "session-failed", "The session could not be started.");
+    if (channel === "signalling" && !known)
+      run.child.send({ type: "connect", connectionId, iceServers: join.iceServers });
+    this.context.send({ type: "joined", connectionId, resume: admitted.resume, stream });
+  }
+
+  /** The resume secret a join is answered with, or why it is refused. */
+  #admit(run: Run, { connectionId, channel, proof }: Join): { resume: string } | { refused: Refusal; detail: string } {
+    const { resume } = run;
+    const before = this.#byConnection.get(connectionId);
+    const again = before?.run === run && before.channel === channel ? before.proof : null;
+    if ("resume" in proof) {
+      const presented = proof.resume;
+      const stays = channel === "control" ? resume.check(presented) : again !== null && resume.isNewest(presented);
+      const next = stays ? presented : channel === "signalling" ? resume.rotate(presented) : null;
+      if (next !== null) return { resume: next };
+      return { refused: "resume-wrong", detail: "Another has joined since, or this was never this session's secret." };
+    }
+    if (channel === "control") return { refused: "resume-wrong", detail: "The control channel takes a resume secret." };
+    if (again !== null && "jti" in again && again.jti === proof.jti) return { resume: resume.issue() };
+    if (!this.#usedTickets.consume(proof.jti, proof.expiresAt, this.context.clock.now()))
+      return { refused: "ticket-used", detail: "This ticket has been used: ask for a fresh one." };
+    for (const its of run.connections.values()) if (its !== connectionId) this.#takeOver(its);
+    return { resume: resume.issue() };
+  }
+
+  #attach(run: Run, { connectionId, channel, proof }: Join): void {
+    const before = run.connections.get(channel);
+    if (before !== undefined && before !== connectionId) this.#takeOver(before);
+    run.connections.set(channel, connectionId);
+    this.#byConnection.set(connectionId, { run, channel, proof });
+  }
+
+  #takeOver(connectionId: string): void {
+    this.#refuse(connectionId, "taken-over", "The session is played from another connection now.");
+  }
+
+  #refuse(connectionId: string, reason: Refusal, detail: string): void {
+    this.#leave(connectionId);
+    this.context.send({ type: "refused", connectionId, reason, detail });
+  }
+
+  #leave(connectionId: string): void {
+    const found = this.#byConnection.get(connectionId);
+    if (found === undefined) return;
+    this.#byConnection.delete(connectionId);
+    if (found.run.connections.get(found.channel) === connectionId) found.run.connections.delete(found.channel);
+  }
+
+  #report(run: Run, state: SessionState, detail?: string): void {
+    if (run.phase !== "running") return;
+    const { sessionId } = run.seat;
+    this.context.log.info({ sessionId, state, detail }, "session state");
+    run.report = { type: "session", sessionId, state, detail: detail?.slice(0, detailCharsMax) };
+    this.context.send(run.report);
+    if (finalStates.has(state)) this.#close(run);
+  }
+
+  #withdraw(sessionId: string): void {
+    const run = this.#runs.get(sessionId);
+    if (run === undefined) return;
+    this.context.log.info({ sessionId }, "the session's seat is withdrawn");
+    run.seated = false;
+    this.#close(run);
+  }
+
+  #close(run: Run): void {
+    run.phase = "closing";
+    void run.child.end();
+  }
+
+  #exited(run: Run, why: string): void {
+    const { sessionId } = run.seat;
+    if (run.phase === "running") {
+      this.context.log.error({ sessionId, why }, "a session's process died");
+      this.#report(run, "stream-failed", `The session's process ended: ${why}.`);
+    }
+    run.phase = "over";
+    if (!run.seated) this.#forget(sessionId);
+  }
+
+  #forget(sessionId: string): void {
+    for (const its of this.#runs.get(sessionId)?.connections.values() ?? []) this.#byConnection.delete(its);
+    this.#runs.delete(sessionId);
+  }
+}

@@ -1,0 +1,255 @@
+// One WebRTC connection to a browser, by libdatachannel: the browser offers, we answer; video and sound go out as RTP
+// we packetise ourselves, input comes in on two data channels the browser opens ("input": ordered and reliable,
+// "state": unordered, never repeated).
+//
+// The order of calls is the one that works (docs/decisions, libdatachannel): remote description, then tracks with the
+// browser's own payload types, then the answer. An agent that offers loses a race of DTLS against its fingerprint.
+// Every channel and track has an `onClosed`, no `onTrack` is registered, and whoever closes a peer keeps it until
+// `close` resolves: otherwise the native library calls into collected objects, or leaks them. node-datachannel aborts
+// inside worker threads: main thread of a process only.
+import { randomInt } from "node:crypto";
+import { Audio, type DataChannel, PeerConnection, type Track, Video } from "node-datachannel";
+import type { IceServer } from "../../contracts/session.js";
+import type { IceCandidate } from "../../contracts/signalling.js";
+import { type AccessUnit, videoClockRate } from "../encode/video-encoder.js";
+import { soundFormat } from "../games/game-source.js";
+import { nativeIceServers } from "./ice-servers.js";
+import { type Feedback, isRtcp, parseRtcp, roundTripMs } from "./rtcp.js";
+import { RtpStream, type StreamCounters } from "./rtp-stream.js";
+import { completeAnswer, readOffer } from "./sdp.js";
+
+/** Where media may be sent from; defaults: every interface, any port. */
+export interface MediaNetwork {
+  readonly bindAddress?: string | undefined;
+  readonly portMin?: number | undefined;
+  readonly portMax?: number | undefined;
+}
+
+export interface PeerEvents {
+  candidate(candidate: IceCandidate): void;
+  /** Media may flow: called once. */
+  connected(): void;
+  /** The connection is over, for whatever reason but our own `close`: called at most once. */
+  closed(reason: string): void;
+  /** A binary message on either data channel. */
+  message(bytes: Uint8Array): void;
+  /** Anything at all arrived from the browser. */
+  heard(): void;
+  keyframeWanted(): void;
+}
+
+const cname = "hotseat";
+const reportMs = 1_000;
+const closeMsMax = 500;
+/** SCTP packets that fit where our RTP fits. */
+const mtu = 1_280;
+const opusParameters = "minptime=10;useinbandfec=0;stereo=1;sprop-stereo=1";
+const dataChannels = new Set(["input", "state"]);
+
+const randomSsrc = () => randomInt(1, 0xffff_fff0);
+
+export class Peer {
+  readonly #connection: PeerConnection;
+  readonly #events: PeerEvents;
+  readonly #channels: DataChannel[] = [];
+  readonly #closed: Promise<void>;
+  #videoTrack: Track | null = null;
+  #soundTrack: Track | null = null;
+  #video: RtpStream | null = null;
+  #sound: RtpStream | null = null;
+  #bitrateKbps: number;
+  #roundTripMs = 0;
+  #reports: NodeJS.Timeout | null = null;
+  #ended = false;
+
+  constructor(
+    options: { name: string; iceServers: readonly IceServer[]; network: MediaNetwork; bitrateKbps: number },
+    events: PeerEvents,
+  ) {
+    const { bindAddress, portMin, portMax } = options.network;
+    this.#events = events;
+    this.#bitrateKbps = options.bitrateKbps;
+    this.#connection = new PeerConnection(options.name, {
+      iceServers: nativeIceServers(options.iceServers),
+      disableAutoNegotiation: true,
+      mtu,
+      ...(bindAddress === undefined ? {} : { bindAddress }),
+      ...(portMin === undefined ? {} : { portRangeBegin: portMin }),
+      ...(portMax === undefined ? {} : { portRangeEnd: portMax }),
+    });
+    this.#connection.onDataChannel((channel) => this.#adopt(channel));
+    this.#connection.onLocalCandidate((candidate, mid) => {
+      if (!this.#ended) events.candidate({ candidate: candidate.replace(/^a=/, ""), sdpMid: mid });
+    });
+    this.#closed = new Promise((resolve) => {
+      this.#connection.onStateChange((state) => {
+        if (state === "closed") resolve();
+        if (state === "closed" || state === "failed") this.#end(`the connection is ${state}`);
+      });
+    });
+  }
+
+  /**
+   * Answers the browser's offer; candidates follow by events.
+   * @throws UnusableOfferError, or libdatachannel's own error on SDP it cannot read.
+   */
+  accept(offer: string): string {
+    const { video, audio } = readOffer(offer);
+    const ssrc = randomSsrc();
+    const sources = { ssrc, rtxSsrc: ssrc + 1 };
+    this.#connection.setRemoteDescription(offer, "offer");
+
+    const description = new Video(video.mid, "SendOnly");
+    description.addH264Codec(video.payloadType, video.fmtp);
+    if (video.rtxPayloadType !== null) description.addRTXCodec(video.rtxPayloadType, video.payloadType, videoClockRate);
+    description.addSSRC(ssrc, cname, "picture", "video");
+    const videoTrack = this.#connection.addTrack(description);
+    this.#videoTrack = videoTrack;
+    this.#video = new RtpStream({
+      ssrc,
+      payloadType: video.payloadType,
+      clockRate: videoClockRate,
+      cname,
+      extensions: { playoutDelay: video.playoutDelayId, transportSequence: video.transportSequenceId },
+      rtx: video.rtxPayloadType === null ? null : { ssrc: sources.rtxSsrc, payloadType: video.rtxPayloadType },
+      firstSequence: randomInt(0x1_0000),
+      send: (packet) => sendOn(videoTrack, packet),
+    });
+    videoTrack.onOpen(() => this.#open());
+    videoTrack.onMessage((packet) => this.#receive(packet, ssrc));
+    videoTrack.onClosed(() => this.#end("the video track was closed"));
+
+    // Another msid than the picture's: in one stream Chromium synchronises lips, and delays the picture up to 150 ms.
+    if (audio !== null) this.#addSound(audio.mid, audio.payloadType);
+
+    this.#connection.setLocalDescription("answer");
+    const answer = this.#connection.localDescription();
+    if (answer === null) throw new Error("libdatachannel made no answer");
+    return completeAnswer(answer.sdp, video, sources);
+  }
+
+  addCandidate({ candidate, sdpMid }: IceCandidate): void {
+    if (candidate === "" || this.#ended) return;
+    this.#connection.addRemoteCandidate(candidate, sdpMid ?? "0");
+  }
+
+  get iceConnected(): boolean {
+    const state = this.#connection.iceState();
+    return state === "connected" || state === "completed";
+  }
+
+  get counters(): StreamCounters {
+    return this.#video?.counters ?? { packets: 0, resent: 0 };
+  }
+
+  setBitrate(bitrateKbps: number): void {
+    this.#bitrateKbps = bitrateKbps;
+  }
+
+  sendPicture(unit: AccessUnit, timestamp: number, nowMs: number): void {
+    if (!this.#ended) this.#video?.sendAccessUnit(unit.bytes, { timestamp, keyframe: unit.keyframe, nowMs });
+  }
+
+  sendSound(payload: Buffer, timestamp: number, nowMs: number): void {
+    if (!this.#ended) this.#sound?.sendPayload(payload, timestamp, nowMs);
+  }
+
+  /** Resolves when the native side is gone; keep the peer until then. */
+  async close(): Promise<void> {
+    this.#release();
+    const tooLong = new Promise<void>((resolve) => setTimeout(resolve, closeMsMax).unref());
+    await Promise.race([this.#closed, tooLong]);
+  }
+
+  #addSound(mid: string, payloadType: number): void {
+    const ssrc = randomSsrc();
+    const description = new Audio(mid, "SendOnly");
+    description.addOpusCodec(payloadType, opusParameters);
+    description.addSSRC(ssrc, cname, "sound", "audio");
+    const track = this.#connection.addTrack(description);
+    this.#soundTrack = track;
+    this.#sound = new RtpStream({
+      ssrc,
+      payloadType,
+      clockRate: soundFormat.sampleRate,
+      cname,
+      extensions: { playoutDelay: null, transportSequence: null },
+      rtx: null,
+      firstSequence: randomInt(0x1_0000),
+      send: (packet) => sendOn(track, packet),
+    });
+    track.onMessage(() => this.#events.heard());
+    track.onClosed(() => {});
+  }
+
+  #open(): void {
+    if (this.#ended || this.#reports !== null) return;
+    this.#reports = setInterval(() => this.#report(), reportMs);
+    this.#events.connected();
+  }
+
+  #report(): void {
+    const epochMs = Date.now();
+    const nowMs = performance.now();
+    this.#video?.sendReport(epochMs, nowMs);
+    this.#sound?.sendReport(epochMs, nowMs);
+  }
+
+  #adopt(channel: DataChannel): void {
+    this.#channels.push(channel);
+    channel.onClosed(() => {});
+    if (!dataChannels.has(channel.getLabel())) {
+      channel.close();
+      return;
+    }
+    channel.onMessage((message) => {
+      if (this.#ended) return;
+      this.#events.heard();
+      this.#events.message(bytesOf(message));
+    });
+  }
+
+  #receive(packet: Buffer, ssrc: number): void {
+    if (this.#ended || !isRtcp(packet)) return;
+    this.#events.heard();
+    for (const feedback of parseRtcp(packet)) this.#obey(feedback, ssrc);
+  }
+
+  #obey(feedback: Feedback, ssrc: number): void {
+    if (feedback.type === "pli" || feedback.type === "fir") {
+      this.#events.keyframeWanted();
+    } else if (feedback.type === "nack" && feedback.ssrc === ssrc) {
+      const context = { nowMs: performance.now(), roundTripMs: this.#roundTripMs, bitrateKbps: this.#bitrateKbps };
+      if (this.#video?.resend(feedback.sequences, context)) this.#events.keyframeWanted();
+    } else if (feedback.type === "report" && feedback.ssrc === ssrc) {
+      const measured = roundTripMs(Date.now(), feedback.lastSenderReport, feedback.delaySinceLastSenderReport);
+      if (measured !== null) this.#roundTripMs = measured;
+    }
+  }
+
+  #end(reason: string): void {
+    if (this.#ended) return;
+    this.#release();
+    this.#events.closed(reason);
+  }
+
+  #release(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#reports !== null) clearInterval(this.#reports);
+    for (const channel of this.#channels) channel.close();
+    this.#videoTrack?.close();
+    this.#soundTrack?.close();
+    this.#connection.close();
+  }
+}
+
+/** A track may close between two packets of a frame; then the rest of the frame has nowhere to go. */
+function sendOn(track: Track, packet: Buffer): void {
+  if (track.isOpen()) track.sendMessageBinary(packet);
+}
+
+function bytesOf(message: string | Buffer | ArrayBuffer): Uint8Array {
+  if (typeof message === "string") return Buffer.from(message);
+  return message instanceof ArrayBuffer ? new Uint8Array(message) : message;
+}

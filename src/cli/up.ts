@@ -1,0 +1,128 @@
+// `hotseat up`: every role in this process, on one port, with a database of its own. The roles still meet on the wire.
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { orchestratorRoutes } from "../contracts/orchestrator.js";
+import { mountOrchestrator, orchestratorConfig } from "../orchestrator/main.js";
+import { Authenticator } from "../platform/auth.js";
+import { createClient } from "../platform/client.js";
+import { systemClock } from "../platform/clock.js";
+import { listenConfig, parseConfig } from "../platform/config.js";
+import { openDatabase } from "../platform/database.js";
+import { startEmbeddedPostgres } from "../platform/embedded-postgres.js";
+import { createHttpServer, listen } from "../platform/http.js";
+import { createLog, type Log } from "../platform/log.js";
+import { createRegistry, mountHealth } from "../platform/metrics.js";
+import { ensureSecrets, plainKey } from "../platform/secrets.js";
+import { mountSession, sessionConfig } from "../session/main.js";
+import { mountStreaming, streamingConfig } from "../streaming/main.js";
+import { mountWeb } from "../web/http.js";
+import { lockDataFolder } from "./data-lock.js";
+import { aborted } from "./run.js";
+import { type ListenOptions, listenSettings, readSettings } from "./settings.js";
+
+export interface UpOptions extends ListenOptions {
+  readonly data: string;
+  readonly warm: string;
+  readonly databaseUrl?: string;
+  readonly version: string;
+}
+
+const warmRegion = "us-east-1";
+const warmTemplate = "L4-90";
+
+export async function up(options: UpOptions, signal: AbortSignal): Promise<void> {
+  const say = (step: string, text: string) => console.log(`  ${step.padEnd(10)}${text}`);
+  console.log(`Hotseat ${options.version}`);
+  await mkdir(options.data, { recursive: true, mode: 0o700 });
+  await using _lock = await lockDataFolder(options.data);
+  const log = createLog({ name: "hotseat", level: options.logLevel, file: join(options.data, "hotseat.log") });
+  const settings = await readSettings(options.config);
+
+  const started = performance.now();
+  await using postgres =
+    options.databaseUrl === undefined
+      ? await startEmbeddedPostgres({ dataDir: join(options.data, "postgres"), log })
+      : { url: options.databaseUrl, async [Symbol.asyncDispose]() {} };
+  await using database = openDatabase({ url: postgres.url, applicationName: "hotseat", log });
+  say("database", `runs (${Math.round(performance.now() - started)} ms)`);
+  signal.throwIfAborted();
+
+  const config = parseConfig(listenConfig, listenSettings(options));
+  const secrets = await ensureSecrets(join(options.data, "secrets.json"));
+  const authenticator = new Authenticator(secrets, systemClock);
+  await using server = disposable(await createHttpServer({ config, authenticator, log }));
+  const registry = createRegistry();
+  let port = config.port;
+  // Agents and roles on this machine use the loopback address, whatever name browsers use.
+  const ownUrl = () => `http://${isWildcard(config.host) ? "127.0.0.1" : config.host}:${port}`;
+  const shared = {
+    database,
+    registry,
+    clock: systemClock,
+    random: Math.random,
+    serviceKey: plainKey(secrets, "service"),
+  };
+  mountHealth(server, registry);
+  await mountWeb(server, { version: options.version });
+  await using _streaming = await mountStreaming(server, {
+    ...shared,
+    config: parseConfig(streamingConfig, settings.streaming),
+    publicUrl: () => config.publicUrl ?? ownUrl(),
+    sessionUrl: ownUrl,
+  });
+  await using _session = await mountSession(server, {
+    ...shared,
+    config: parseConfig(sessionConfig, settings.session),
+    orchestratorUrl: ownUrl,
+    streamingUrl: ownUrl,
+  });
+  await using _orchestrator = await mountOrchestrator(server, {
+    ...shared,
+    config: parseConfig(orchestratorConfig, settings.orchestrator),
+    dataDir: join(options.data, "vms"),
+    orchestratorUrl: ownUrl,
+    streamingUrl: ownUrl,
+    endLocalVms: true,
+  });
+  port = await listen(server, config);
+  say("services", `listen on ${ownUrl()}`);
+
+  const link = `${config.publicUrl ?? ownUrl()}/#key=${plainKey(secrets, "session")}`;
+  say("play", link);
+  say(
+    "API",
+    `${ownUrl()}/docs   keys: ${join(options.data, "secrets.json")}   log: ${join(options.data, "hotseat.log")}`,
+  );
+  await warmUp(ownUrl(), plainKey(secrets, "operate"), Number(options.warm), log, signal).then(
+    (made) => made > 0 && say("machines", `${made} starting, so that the first Play is instant`),
+    (error: unknown) => log.warn({ err: error }, "no machine could be started ahead of the first Play"),
+  );
+  say("", "Ctrl-C stops everything.");
+  await aborted(signal);
+  console.log("Stopping…");
+}
+
+/** Makes VMs until `wanted` live. The pool's own rules will replace this. */
+async function warmUp(baseUrl: string, bearer: string, wanted: number, log: Log, signal: AbortSignal): Promise<number> {
+  const orchestrator = createClient({ baseUrl, bearer });
+  const { body } = await orchestrator.call(orchestratorRoutes.metrics, { signal });
+  const missing = Math.max(0, wanted - body.vms);
+  for (let i = 0; i < missing; i++) {
+    const { body: vm } = await orchestrator.call(orchestratorRoutes.createVm, {
+      body: { templateId: warmTemplate, region: warmRegion },
+      signal,
+    });
+    log.info({ vmId: vm.vmId }, "made ahead of the first Play");
+  }
+  return missing;
+}
+
+const isWildcard = (host: string) => host === "0.0.0.0" || host === "::";
+
+/** A server that closes when it goes out of scope. */
+const disposable = <S extends { app: { close(): Promise<unknown> } }>(server: S): S & AsyncDisposable =>
+  Object.assign(server, {
+    async [Symbol.asyncDispose]() {
+      await server.app.close();
+    },
+  });

@@ -1,0 +1,50 @@
+// The games of this installation: what players see of them, what a session of each needs, and how it streams.
+import type { GameNeeds, GameSummary, Preset, PresetId } from "../../contracts/catalog.js";
+
+export interface Game extends GameSummary {
+  readonly needs: GameNeeds;
+  /** Whether players see it in lists; a game that is not listed can still be asked for by its id. */
+  readonly listed: boolean;
+  readonly rttMsMax?: number;
+  readonly presetOverrides?: Readonly<Partial<Record<PresetId, Partial<Omit<Preset, "presetId">>>>>;
+}
+
+export const games: readonly Game[] = [
+  {
+    gameId: "demo",
+    title: "Comet Run",
+    tagline: "Steer a comet through the belt, gather light, and do not get hit.",
+    controls: [
+      { input: "keyboard", text: "Arrow keys or WASD to steer, Space to dash" },
+      { input: "mouse", text: "Move to steer, click to dash" },
+      { input: "gamepad", text: "Left stick to steer, A to dash" },
+    ],
+    presetId: "default-standard",
+    needs: { vcpus: 1, ramGb: 1, vramGb: 0.5 },
+    listed: true,
+  },
+  {
+    gameId: "film",
+    title: "Test film",
+    tagline: "A looping film without game logic, to measure the stream by.",
+    controls: [{ input: "keyboard", text: "Nothing to control" }],
+    presetId: "default-standard",
+    needs: { vcpus: 1, ramGb: 1, vramGb: 0.5 },
+    listed: false,
+  },
+];
+
+/** The game a seat is for when the caller names only a VM (the seed's form of assign). */
+export const defaultGameId = "demo";
+
+const byId = new Map(games.map((game) => [game.gameId, game]));
+
+export const findGame = (gameId: string): Game | undefined => byId.get(gameId);
+
+export const gameSummary = ({ gameId, title, tagline, controls, presetId }: Game): GameSummary => ({
+  gameId,
+  title,
+  tagline,
+  controls,
+  presetId,
+});

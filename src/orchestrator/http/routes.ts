@@ -1,0 +1,169 @@
+// The orchestrator's endpoints. Each parses nothing and decides nothing: contracts do the one, stores and allocator the
+// other.
+import { type RegionId, regionId } from "../../contracts/catalog.js";
+import { type Assignment, orchestratorRoutes as routes } from "../../contracts/orchestrator.js";
+import { Problem } from "../../contracts/problems.js";
+import { agentTokenSeconds } from "../../platform/auth.js";
+import type { Clock } from "../../platform/clock.js";
+import type { Database } from "../../platform/database.js";
+import { type HttpServer, serve } from "../../platform/http.js";
+import { hashKey } from "../../platform/secrets.js";
+import { sendFeed } from "../../platform/sse.js";
+import type { EnrolmentStore } from "../agents/enrolment-store.js";
+import { checkProof } from "../agents/proof.js";
+import { gameSummary, games } from "../catalog/games.js";
+import { regionIds } from "../catalog/regions.js";
+import { parseEventId } from "../events/cursor.js";
+import { followEvents } from "../events/feed.js";
+import type { Bell } from "../loop.js";
+import type { FleetMeters } from "../metrics.js";
+import type { Allocator } from "../placement/allocate.js";
+import { fleetMetrics, regionCapacity } from "../placement/capacity.js";
+import type { FallbackChains } from "../placement/demand.js";
+import type { PlaceRules } from "../placement/fleet.js";
+import type { PlacementStore } from "../placement/placement-store.js";
+import type { VmStore } from "../vm/vm-store.js";
+
+export interface RoutesDeps {
+  readonly vms: VmStore;
+  readonly placements: PlacementStore;
+  readonly enrolments: EnrolmentStore;
+  readonly allocator: Allocator;
+  readonly meters: FleetMeters;
+  readonly places: PlaceRules;
+  readonly chains: FallbackChains;
+  readonly newVmId: () => string;
+  readonly drainMs: number;
+  readonly leaseSeconds: number;
+  readonly database: Database;
+  readonly eventsBell: Bell;
+  readonly clock: Clock;
+  /** Fires when the role stops: open feeds end then. */
+  readonly stopping: AbortSignal;
+}
+
+export function serveOrchestrator(server: HttpServer, deps: RoutesDeps): void {
+  serveVms(server, deps);
+  servePlacements(server, deps);
+  serveReadings(server, deps);
+  serveAgents(server, deps);
+}
+
+function serveVms(server: HttpServer, { vms, places, newVmId, drainMs, clock, placements }: RoutesDeps): void {
+  serve(server, routes.createVm, async ({ body: { templateId, region } }) => {
+    const { provider, vmsMax } = places(region, templateId);
+    return { status: 201, body: await vms.create({ vmId: newVmId(), templateId, region, provider }, { vmsMax }) };
+  });
+  serve(server, routes.listVms, async ({ query }) => ({ status: 200, body: await vms.list(query) }));
+  serve(server, routes.getVm, async ({ params }) => ({ status: 200, body: await vms.get(params.vmId) }));
+  serve(server, routes.markReady, async ({ params, body }) => ({
+    status: 200,
+    body: await vms.markReady(params.vmId, body.capabilities),
+  }));
+  serve(server, routes.drain, async ({ params, body: { reason = "drained by an operator", deadlineSeconds } }) => {
+    const lasts = deadlineSeconds === undefined ? drainMs : deadlineSeconds * 1000;
+    const deadlineAt = new Date(clock.now() + lasts);
+    return { status: 200, body: await vms.drain(params.vmId, { reason, deadlineAt }) };
+  });
+  serve(server, routes.reportError, async ({ params, body: { errorCode, errorMessage } }) => ({
+    status: 200,
+    body: await vms.fail(params.vmId, { code: errorCode, message: errorMessage }),
+  }));
+  serve(server, routes.terminate, async ({ params, body: { reason = "terminated by an operator", force } }) => ({
+    status: 200,
+    body: await vms.terminate(params.vmId, { reason, force }),
+  }));
+  serve(server, routes.release, async ({ params: { vmId }, body: { sessionId, reason = "released" } }) => {
+    await placements.release(vmId, sessionId, reason);
+    return { status: 200, body: await vms.get(vmId) };
+  });
+}
+
+function servePlacements(server: HttpServer, { allocator, placements, meters, clock }: RoutesDeps): void {
+  serve(server, routes.assign, async ({ body }) => {
+    const startedMs = clock.now();
+    const count = (outcome: Parameters<FleetMeters["allocated"]>[0]) =>
+      meters.allocated(outcome, (clock.now() - startedMs) / 1000);
+    try {
+      const answer =
+        "vmId" in body
+          ? await allocator.assignTo(body.sessionId, body.vmId)
+          : await allocator.assign(body.sessionId, body.request, body.tenant);
+      count(answer.status.toLowerCase() as Lowercase<Assignment["status"]>);
+      return { status: answer.status === "ASSIGNED" ? 200 : 202, body: answer };
+    } catch (error) {
+      count("refused");
+      throw error;
+    }
+  });
+  serve(server, routes.withdraw, async ({ params: { sessionId } }) => ({
+    status: 200,
+    body: { sessionId, released: await placements.withdraw(sessionId, "withdrawn") },
+  }));
+  serve(server, routes.getPlacement, async ({ params }) => ({
+    status: 200,
+    body: await allocator.get(params.sessionId),
+  }));
+  serve(server, routes.findVm, async ({ body }) => ({ status: 200, body: await allocator.findVm(body) }));
+}
+
+function serveReadings(server: HttpServer, deps: RoutesDeps): void {
+  const { placements, chains, clock, database, eventsBell, stopping } = deps;
+  const read = async () => ({
+    fleet: await placements.readFleet(),
+    waiting: await placements.waitingByRegion(),
+    chains,
+    nowMs: clock.now(),
+  });
+  serve(server, routes.regionCapacities, async () => {
+    const readings = await read();
+    return { status: 200, body: { regions: regionIds.map((region) => regionCapacity({ ...readings, region })) } };
+  });
+  serve(server, routes.regionCapacity, async ({ params }) => ({
+    status: 200,
+    body: regionCapacity({ ...(await read()), region: knownRegion(params.region) }),
+  }));
+  serve(server, routes.metrics, async () => ({ status: 200, body: fleetMetrics(await read()) }));
+  serve(server, routes.games, async () => ({
+    status: 200,
+    body: { games: games.filter(({ listed }) => listed).map(gameSummary) },
+  }));
+  serve(server, routes.events, async ({ query, raw, reply }) => {
+    const header = raw.headers["last-event-id"];
+    const after = typeof header === "string" ? header : query.after;
+    const last = after === undefined ? null : parseEventId(after);
+    if (after !== undefined && last === null)
+      throw new Problem("invalid-request", "That is not the id of an event.", {
+        errors: [{ field: "after", message: "must be the id of an event: <number>-<number>" }],
+      });
+    return sendFeed(reply, (signal) =>
+      followEvents({ db: database, last, bell: eventsBell, signal: AbortSignal.any([signal, stopping]) }),
+    );
+  });
+}
+
+function serveAgents(server: HttpServer, { enrolments, vms, leaseSeconds, clock }: RoutesDeps): void {
+  const token = async (vmId: string) => ({
+    status: 200 as const,
+    body: { token: await server.authenticator.mintAgentToken(vmId), expiresInSeconds: agentTokenSeconds },
+  });
+  serve(server, routes.enrol, async ({ params: { vmId }, body, caller }) => {
+    if (caller.kind !== "bootstrap") throw new Problem("forbidden");
+    await enrolments.enrol(vmId, hashKey(caller.token), body.publicKey);
+    return token(vmId);
+  });
+  serve(server, routes.renew, async ({ params: { vmId }, body: { proof } }) => {
+    await checkProof(proof, { key: await enrolments.keyOf(vmId), vmId, nowMs: clock.now() });
+    return token(vmId);
+  });
+  serve(server, routes.heartbeat, async ({ params }) => ({
+    status: 200,
+    body: { ...(await vms.heartbeat(params.vmId)), leaseSeconds },
+  }));
+}
+
+function knownRegion(text: string): RegionId {
+  const region = regionId.safeParse(text);
+  if (region.success) return region.data;
+  throw new Problem("not-found", `There is no region ${text}.`);
+}

@@ -1,0 +1,207 @@
+// The orchestrator role: owns VMs, seats and the queue. Any number of replicas may run on one database; VMs of the
+// `local` provider belong to the one process on their machine.
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import type { ProviderId } from "../contracts/catalog.js";
+import { Problem } from "../contracts/problems.js";
+import type { Clock } from "../platform/clock.js";
+import type { Database } from "../platform/database.js";
+import type { HttpServer } from "../platform/http.js";
+import type { Log } from "../platform/log.js";
+import type { Registry } from "../platform/metrics.js";
+import { migrate } from "../platform/migrations.js";
+import { EnrolmentStore } from "./agents/enrolment-store.js";
+import { chainsOf, deadlinesOf, everyPlace, type OrchestratorConfig, placeRules } from "./config.js";
+import { judgePools } from "./events/low-pools-store.js";
+import { type ChangeSignal, changesChannel, pruneEvents } from "./events/outbox-store.js";
+import { logEvent, relay } from "./events/relay.js";
+import { serveOrchestrator } from "./http/routes.js";
+import { Bell, keepDoing } from "./loop.js";
+import { FleetMeters } from "./metrics.js";
+import { Allocator } from "./placement/allocate.js";
+import { fleetMetrics, poolsOf } from "./placement/capacity.js";
+import { PlacementStore } from "./placement/placement-store.js";
+import { LocalProvider } from "./providers/local.js";
+import { SimulatedProvider } from "./providers/simulated.js";
+import { SimulatedInstances } from "./providers/simulated-store.js";
+import { type ProviderSite, Reconciler } from "./vm/reconciler.js";
+import { VmStore } from "./vm/vm-store.js";
+
+export { orchestratorConfig } from "./config.js";
+
+const queueMs = 1_000;
+const relayMs = 1_000;
+const pruneMs = 3_600_000;
+const dayMs = 24 * 3_600_000;
+
+export interface OrchestratorDeps {
+  readonly config: OrchestratorConfig;
+  readonly database: Database;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  /** In [0, 1): the simulated provider's luck. */
+  readonly random: () => number;
+  /** Where local VMs keep their files. */
+  readonly dataDir: string;
+  /** As agents reach us; asked for once the server listens, since the port may be known only then. */
+  readonly orchestratorUrl: () => string;
+  readonly streamingUrl: () => string;
+  /** Whether local VMs end with this process; else their agents run on and are adopted by the next one. */
+  readonly endLocalVms: boolean;
+}
+
+/** Migrates, registers the role's routes, and once the server listens reconciles and relays, until disposed. */
+export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDeps): Promise<AsyncDisposable> {
+  const { config, database, registry, clock } = deps;
+  const log = server.log.child({ role: "orchestrator" });
+  await migrate(database, { schema: "orchestrator", directory: join(import.meta.dirname, "migrations"), log });
+
+  const places = placeRules(config.places);
+  const chains = chainsOf(config.fallback);
+  const newVmId = () => `vm-${randomBytes(8).toString("hex")}`;
+  const waitMsMax = config.waitSecondsMax * 1000;
+  const vms = new VmStore(database, clock, { waitMsMax });
+  const placements = new PlacementStore(database, clock, { places, newVmId });
+  const allocator = new Allocator({ vms, placements, chains, places, waitMsMax, clock });
+  const count = (waiting: ReadonlyMap<unknown, number>) => [...waiting.values()].reduce((sum, n) => sum + n, 0);
+  const meters = new FleetMeters(registry, async () => ({
+    fleet: await placements.readFleet(),
+    waiting: count(await placements.waitingByRegion()),
+  }));
+
+  const bells: Record<ChangeSignal, Bell> = { events: new Bell(), reconcile: new Bell(), waiting: new Bell() };
+  const stop = new AbortController();
+  serveOrchestrator(server, {
+    vms,
+    placements,
+    enrolments: new EnrolmentStore(database, clock),
+    allocator,
+    meters,
+    places,
+    chains,
+    newVmId,
+    drainMs: config.drainSecondsMax * 1000,
+    leaseSeconds: config.deadlines.local.silentSecondsMax ?? config.deadlines.local.lostSecondsMax,
+    database,
+    eventsBell: bells.events,
+    clock,
+    stopping: stop.signal,
+  });
+
+  const judge = async () => {
+    await judgePools(database, poolsOf(await placements.readFleet()), config.lowCapacity, new Date(clock.now()));
+  };
+  const logMetrics = async () => {
+    const reading = {
+      fleet: await placements.readFleet(),
+      waiting: await placements.waitingByRegion(),
+      chains,
+      nowMs: clock.now(),
+    };
+    log.info({ metrics: fleetMetrics(reading) }, "fleet metrics");
+  };
+  const prune = async () => {
+    const before = new Date(clock.now() - config.retentionDays * dayMs);
+    await pruneEvents(database, before);
+    await vms.prune(before);
+  };
+
+  const running: Promise<void>[] = [];
+  const keep = (what: string, everyMs: number, round: () => Promise<void>, bell = new Bell()) =>
+    running.push(keepDoing(what, round, { bell, everyMs, signal: stop.signal, log }));
+  let opened: OpenProviders | null = null;
+  const open = async () => {
+    opened = await openProviders(deps, vms, log);
+    const { sites } = opened;
+    const placesOf = (provider: ProviderId) =>
+      everyPlace.filter(({ region, templateId }) => places(region, templateId).provider === provider);
+    const capacityHoldMs = config.capacityHoldSeconds * 1000;
+    const reconciler = new Reconciler({ vms, sites, placesOf, capacityHoldMs, meters, clock, log });
+    for (const { provider } of sites.values()) provider.onChange(bells.reconcile.ring);
+    keep("reconciling", config.reconcileSeconds * 1000, () => reconciler.pass(), bells.reconcile);
+    keep("placing who waits", queueMs, () => placements.settle(), bells.waiting);
+    keep("relaying events", relayMs, () => relay(database, logEvent(log), stop.signal), bells.events);
+    keep("judging pools", config.reconcileSeconds * 1000, judge);
+    keep("logging metrics", config.metricsLogSeconds * 1000, logMetrics);
+    keep("pruning", pruneMs, prune);
+  };
+  const listening = database.listen(changesChannel, (notice) => {
+    if (notice.kind === "listening") for (const bell of Object.values(bells)) bell.ring();
+    else if (isSignal(notice.payload)) bells[notice.payload].ring();
+  });
+  server.app.addHook("onListen", open);
+
+  return {
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await Promise.all(running);
+      await listening[Symbol.asyncDispose]();
+      if (opened === null) return;
+      if (deps.endLocalVms) await endLocalVms(opened, vms, log);
+      await Promise.all([...opened.sites.values()].map(({ provider }) => provider[Symbol.asyncDispose]()));
+      // What stopping itself has to tell.
+      await relay(database, logEvent(log), stop.signal);
+    },
+  };
+}
+
+interface OpenProviders {
+  readonly sites: ReadonlyMap<ProviderId, ProviderSite>;
+  readonly local: LocalProvider;
+}
+
+async function openProviders(deps: OrchestratorDeps, vms: VmStore, log: Log): Promise<OpenProviders> {
+  const { config, database, clock, random } = deps;
+  const local = await LocalProvider.open({
+    dir: deps.dataDir,
+    agentCommand: config.agentCommand ?? ownAgentCommand,
+    environment: config.agentEnvironment,
+    agentSettings: config.agentSettings,
+    urls: { orchestratorUrl: deps.orchestratorUrl(), streamingUrl: deps.streamingUrl() },
+    seatsMax: async () => config.localSeats ?? (await vms.learntSessionsMax("local")),
+    log,
+  });
+  const simulated = new SimulatedProvider({
+    config: config.simulated,
+    instances: new SimulatedInstances(database),
+    becomeReady: (vmId) => becomeReady(vms, vmId),
+    clock,
+    random,
+    log,
+  });
+  const sites = new Map<ProviderId, ProviderSite>([
+    ["local", { provider: local, deadlines: deadlinesOf(config.deadlines.local) }],
+    ["simulated", { provider: simulated, deadlines: deadlinesOf(config.deadlines.simulated) }],
+  ]);
+  return { sites, local };
+}
+
+const ownAgentCommand = [process.execPath, join(import.meta.dirname, "../cli/main.js"), "agent", "--config"];
+
+/** For a VM without an agent; one that is past BOOTING, or gone, needs no more of it. */
+async function becomeReady(vms: VmStore, vmId: string): Promise<"done" | "early"> {
+  try {
+    await vms.markReady(vmId);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    if (error.type === "illegal-transition" && (await vms.get(vmId)).status === "PROVISIONING") return "early";
+    if (error.type !== "illegal-transition" && error.type !== "not-found") throw error;
+  }
+  return "done";
+}
+
+/** Every local VM's process is gone afterwards, and its row says so. */
+async function endLocalVms({ local }: OpenProviders, vms: VmStore, log: Log): Promise<void> {
+  const end = async (vmId: string) => {
+    await vms.terminate(vmId, { reason: "orchestrator-stopped", force: true });
+  };
+  await Promise.all(
+    (await local.list()).map(async ({ vmId }) => {
+      const [row] = await Promise.allSettled([end(vmId), local.terminate(vmId)]);
+      if (row.status === "rejected") log.warn({ err: row.reason, vmId }, "a local VM ended, its row did not say so");
+    }),
+  );
+}
+
+const isSignal = (payload: string): payload is ChangeSignal =>
+  payload === "events" || payload === "reconcile" || payload === "waiting";

@@ -1,0 +1,37 @@
+// The fleet as the planners see it: one reading of the database, and the rules of where VMs may be made.
+import type { ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
+import { isUnderWay } from "../vm/lifecycle.js";
+import type { Candidate } from "./place.js";
+
+export interface FleetVm extends Candidate {
+  readonly sessions: number;
+}
+
+export interface Fleet {
+  /** Every VM that is neither TEMPLATE nor TERMINATED. */
+  readonly vms: readonly FleetVm[];
+  /** Places where the provider lately said that it has no capacity: `placeKey`s. */
+  readonly held: ReadonlySet<string>;
+  /** Learnt time from creation to READY, ms, by `launchKey`; none where no VM has become ready yet. */
+  readonly launchMs: ReadonlyMap<string, number>;
+}
+
+/** What may be made of a template in a region. */
+export interface PlaceRule {
+  readonly provider: ProviderId;
+  readonly vmsMax: number;
+}
+export type PlaceRules = (region: RegionId, templateId: TemplateId) => PlaceRule;
+
+export const placeKey = (region: RegionId, templateId: TemplateId): string => `${region}/${templateId}`;
+export const launchKey = (provider: ProviderId, templateId: TemplateId): string => `${provider}/${templateId}`;
+
+export const vmsAt = (vms: readonly Candidate[], region: RegionId, templateId: TemplateId): number =>
+  vms.filter((vm) => vm.region === region && vm.templateId === templateId).length;
+
+/** Seconds until a VM under way is expected to be READY, at least 1; null when its kind's time is not known. */
+export function etaSeconds(vm: Candidate, launchMs: Fleet["launchMs"], nowMs: number): number | null {
+  const usual = launchMs.get(launchKey(vm.provider, vm.templateId));
+  if (!isUnderWay(vm.status) || usual === undefined) return null;
+  return Math.max(1, Math.round((vm.createdAtMs + usual - nowMs) / 1000));
+}

@@ -1,0 +1,136 @@
+// What to do so that the database and the providers agree: a pure function of both, and of the time.
+//
+// Level-triggered: it takes no hint of what happened, and doing its actions twice does no harm, because each is keyed
+// by our VM id and applied only to a row that still is as it was read. Both directions: a row without its machine is
+// ended, a machine without its row is destroyed. A provider that does not answer (`instances` null) decides nothing
+// about its machines, but time still runs for their rows.
+import type { ProviderId } from "../../contracts/catalog.js";
+import type { VmStatus } from "../../contracts/orchestrator.js";
+import type { Instance } from "../providers/provider.js";
+
+/** A VM as the reconciler sees it; times in ms since the epoch. */
+export interface VmRecord {
+  readonly vmId: string;
+  readonly provider: ProviderId;
+  readonly status: VmStatus;
+  readonly version: number;
+  readonly reachable: boolean;
+  readonly sessions: number;
+  readonly errorCode: string | null;
+  readonly createdAtMs: number;
+  readonly launchClaimedAtMs: number | null;
+  readonly launchedAtMs: number | null;
+  readonly readyAtMs: number | null;
+  readonly heardAtMs: number | null;
+  readonly drainDeadlineAtMs: number | null;
+}
+
+export interface Deadlines {
+  readonly launchMsMax: number;
+  readonly bootMsMax: number;
+  /** Null where no agent heartbeats. */
+  readonly lease: { readonly silentMsMax: number; readonly lostMsMax: number } | null;
+}
+
+export interface Observed {
+  readonly provider: ProviderId;
+  /** Null: the provider did not answer. */
+  readonly instances: readonly Instance[] | null;
+  readonly deadlines: Deadlines;
+}
+
+export type Action =
+  | { readonly kind: "launch"; readonly vm: VmRecord }
+  | { readonly kind: "launched"; readonly vm: VmRecord }
+  | { readonly kind: "unreachable"; readonly vm: VmRecord }
+  | { readonly kind: "fail"; readonly vm: VmRecord; readonly code: string; readonly message: string }
+  | { readonly kind: "terminate"; readonly vm: VmRecord; readonly reason: string }
+  | {
+      readonly kind: "destroy";
+      readonly vmId: string;
+      readonly provider: ProviderId;
+      /** The row may be closed: the provider shows no machine any more. */
+      readonly gone: boolean;
+    };
+
+/** A launch call that gave no answer for so long is made again. */
+export const launchRetryMs = 10_000;
+
+/**
+ * @param records every VM neither TEMPLATE nor destroyed, read after `instances` were listed: so a machine without a
+ *   record is nobody's.
+ * @param listedAtMs when listing began: a machine launched later may be missing from it.
+ * @param listeningSinceMs since when agents could reach us: silence before that is our own.
+ */
+export function reconcile(options: {
+  records: readonly VmRecord[];
+  observed: readonly Observed[];
+  listedAtMs: number;
+  listeningSinceMs: number;
+  nowMs: number;
+}): Action[] {
+  const { records, observed, ...times } = options;
+  return observed.flatMap(({ provider, instances, deadlines }) => {
+    const own = records.filter((vm) => vm.provider === provider);
+    const byId = instances && new Map(instances.map((instance) => [instance.vmId, instance]));
+    const known = new Set(own.map((vm) => vm.vmId));
+    const orphans = (instances ?? []).filter((instance) => !known.has(instance.vmId));
+    return [
+      ...own.flatMap((vm) => actionFor(vm, byId && { instance: byId.get(vm.vmId) ?? null }, deadlines, times) ?? []),
+      ...orphans.map(({ vmId }): Action => ({ kind: "destroy", vmId, provider, gone: false })),
+    ];
+  });
+}
+
+type Times = { listedAtMs: number; listeningSinceMs: number; nowMs: number };
+
+function actionFor(
+  vm: VmRecord,
+  seen: { instance: Instance | null } | null,
+  deadlines: Deadlines,
+  times: Times,
+): Action | null {
+  const { nowMs } = times;
+  switch (vm.status) {
+    case "TEMPLATE":
+      return null;
+    case "PROVISIONING":
+      if (seen?.instance?.state === "running") return { kind: "launched", vm };
+      if (nowMs - vm.createdAtMs > deadlines.launchMsMax)
+        return fail(vm, "launch-timeout", `The provider did not bring it up in ${deadlines.launchMsMax / 1000} s.`);
+      return seen !== null && seen.instance === null && nowMs - (vm.launchClaimedAtMs ?? 0) > launchRetryMs
+        ? { kind: "launch", vm }
+        : null;
+    case "BOOTING":
+      if (nowMs - (vm.launchedAtMs ?? vm.createdAtMs) > deadlines.bootMsMax)
+        return fail(vm, "boot-timeout", `Its agent was not ready in ${deadlines.bootMsMax / 1000} s.`);
+      return lost(vm, seen, times);
+    case "READY":
+    case "IN_USE":
+      return lost(vm, seen, times) ?? silence(vm, deadlines, times);
+    case "DRAINING":
+      if (vm.sessions === 0) return { kind: "terminate", vm, reason: "drained" };
+      if (vm.drainDeadlineAtMs !== null && nowMs >= vm.drainDeadlineAtMs)
+        return { kind: "terminate", vm, reason: "drain-deadline" };
+      return lost(vm, seen, times) ?? silence(vm, deadlines, times);
+    case "ERROR":
+      return { kind: "terminate", vm, reason: vm.errorCode ?? "error" };
+    case "TERMINATED":
+      return seen && { kind: "destroy", vmId: vm.vmId, provider: vm.provider, gone: seen.instance === null };
+  }
+}
+
+const fail = (vm: VmRecord, code: string, message: string): Action => ({ kind: "fail", vm, code, message });
+
+function lost(vm: VmRecord, seen: { instance: Instance | null } | null, { listedAtMs }: Times): Action | null {
+  if (seen === null || seen.instance !== null || (vm.launchedAtMs ?? 0) >= listedAtMs) return null;
+  return fail(vm, "vm-lost", "The provider no longer has it.");
+}
+
+function silence(vm: VmRecord, { lease }: Deadlines, { listeningSinceMs, nowMs }: Times): Action | null {
+  if (lease === null) return null;
+  const silentMs = nowMs - Math.max(vm.heardAtMs ?? 0, vm.readyAtMs ?? 0, listeningSinceMs);
+  if (silentMs > lease.lostMsMax)
+    return fail(vm, "agent-lost", `Its agent was silent for ${lease.lostMsMax / 1000} s.`);
+  return silentMs > lease.silentMsMax && vm.reachable ? { kind: "unreachable", vm } : null;
+}

@@ -1,0 +1,357 @@
+// VMs in PostgreSQL. Each verb is a whole transaction: the change, checked against the lifecycle table under the row's
+// lock, and its events, or nothing. Refused calls throw a Problem and leave no trace.
+import type { Capabilities, ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
+import type { EventData } from "../../contracts/events.js";
+import type { SeatSpec, Vm, VmStatus } from "../../contracts/orchestrator.js";
+import { Problem } from "../../contracts/problems.js";
+import type { Clock } from "../../platform/clock.js";
+import type { Database, Queryable } from "../../platform/database.js";
+import { appendEvents, type NewEvent, vmEventOf } from "../events/outbox-store.js";
+import type { NewVm } from "../placement/waiting.js";
+import type { VmRecord } from "./reconcile.js";
+import { changeVm, type LockedVm, lockVm, noSuchVm, placeOf, takeGrowthLock } from "./vm-rows-store.js";
+
+/** A place where no VM is to be made until then. */
+export interface CapacityHold {
+  readonly region: RegionId;
+  readonly templateId: TemplateId;
+  readonly until: Date;
+}
+
+export interface VmPage {
+  readonly status?: VmStatus | undefined;
+  readonly region?: RegionId | undefined;
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}
+
+type ReleasedReason = "vm-failed" | "vm-terminated";
+
+export class VmStore {
+  constructor(
+    private readonly db: Database,
+    private readonly clock: Clock,
+    private readonly options: { waitMsMax: number },
+  ) {}
+
+  /** An intent: the reconciler launches it. @throws Problem capacity-exhausted when its place has `vmsMax` already */
+  async create(vm: NewVm, { vmsMax }: { vmsMax: number }): Promise<Vm> {
+    await this.db.transaction(async (tx) => {
+      await takeGrowthLock(tx);
+      const { count } = await tx.one<{ count: number }>(
+        `select count(*) from orchestrator.vms
+          where region = $1 and template_id = $2 and status not in ('TEMPLATE', 'TERMINATED')`,
+        [vm.region, vm.templateId],
+      );
+      if (count >= vmsMax)
+        throw new Problem("capacity-exhausted", `${vm.region} has its ${vmsMax} VMs of ${vm.templateId} already.`);
+      await insertVms(tx, [vm], this.#now());
+    });
+    return this.get(vm.vmId);
+  }
+
+  /** @throws Problem not-found */
+  async get(vmId: string): Promise<Vm> {
+    const [vm] = await this.db.query<VmRow>(`${selectVm} where v.vm_id = $1`, [vmId]);
+    if (vm === undefined) throw noSuchVm(vmId);
+    return toVm(vm);
+  }
+
+  /** Newest first. @throws Problem invalid-request for a cursor that is not ours */
+  async list({ status, region, limit, cursor }: VmPage): Promise<{ vms: Vm[]; nextCursor: string | null }> {
+    const after = cursor === undefined ? null : parseCursor(cursor);
+    const rows = await this.db.query<VmRow>(
+      `${selectVm}
+        where ($1::text is null or v.status = $1) and ($2::text is null or v.region = $2)
+          and ($3::timestamptz is null or (v.created_at, v.vm_id) < ($3, $4))
+        order by v.created_at desc, v.vm_id desc limit $5`,
+      [status ?? null, region ?? null, after?.createdAt ?? null, after?.vmId ?? null, limit + 1],
+    );
+    const page = rows.slice(0, limit);
+    const last = page.at(-1);
+    return {
+      vms: page.map(toVm),
+      nextCursor: rows.length > limit && last ? `${last.cursorAt}_${last.vmId}` : null,
+    };
+  }
+
+  async markLaunched(vmId: string): Promise<void> {
+    await this.db.transaction(async (tx) => {
+      await changeVm(tx, await lockVm(tx, vmId), "launched", { launchedAt: this.#now() });
+    });
+  }
+
+  async markReady(vmId: string, capabilities?: Capabilities): Promise<Vm> {
+    const now = this.#now();
+    await this.db.transaction(async (tx) => {
+      const vm = await changeVm(tx, await lockVm(tx, vmId), "ready", {
+        readyAt: now,
+        ...(capabilities && { capabilities }),
+      });
+      // A VM more weighs a fifth: the average follows a change of image or driver within a few launches.
+      await tx.query(
+        `insert into orchestrator.launch_times (provider, template_id, average_ms) values ($1, $2, $3)
+         on conflict (provider, template_id)
+         do update set average_ms = launch_times.average_ms * 0.8 + excluded.average_ms * 0.2`,
+        [vm.provider, vm.templateId, now.getTime() - vm.createdAtMs],
+      );
+      await appendEvents(tx, [vmEventOf("VMReady", vm, vmId, placeOf(vm))], now, ["waiting"]);
+    });
+    return this.get(vmId);
+  }
+
+  async drain(vmId: string, { reason, deadlineAt }: { reason: string; deadlineAt: Date }): Promise<Vm> {
+    await this.db.transaction(async (tx) => {
+      await changeVm(tx, await lockVm(tx, vmId), "drained", { reason, drainDeadlineAt: deadlineAt });
+      await appendEvents(tx, [], this.#now(), ["reconcile"]);
+    });
+    return this.get(vmId);
+  }
+
+  /** Its sessions go back to the queue, each once in its life; a second time they hold nothing. */
+  async fail(
+    vmId: string,
+    error: { code: string; message: string },
+    { holds = [] }: { holds?: readonly CapacityHold[] } = {},
+  ): Promise<Vm> {
+    const now = this.#now();
+    await this.db.transaction(async (tx) => {
+      const vm = await changeVm(tx, await lockVm(tx, vmId), "failed", { usedUnits: 0, error });
+      const released = await tx.query<{ sessionId: string; again: boolean }>(
+        `select session_id as "sessionId", again from orchestrator.placements
+          where vm_id = $1 order by assigned_at, session_id`,
+        [vmId],
+      );
+      await tx.query("delete from orchestrator.placements where vm_id = $1 and again", [vmId]);
+      await tx.query(
+        `update orchestrator.placements
+            set vm_id = null, units = null, assigned_at = null, again = true, expires_at = $2
+          where vm_id = $1`,
+        [vmId, new Date(now.getTime() + this.options.waitMsMax)],
+      );
+      await holdPlaces(tx, vm.provider, holds);
+      const events = released.map(({ sessionId, again }) =>
+        sessionReleased(vm, sessionId, "vm-failed", again ? "none" : "waiting"),
+      );
+      const failed = vmEventOf("VMError", vm, vmId, {
+        ...placeOf(vm),
+        errorCode: error.code,
+        errorMessage: error.message,
+      });
+      await appendEvents(tx, [failed, ...events], now, ["reconcile", "waiting"]);
+    });
+    return this.get(vmId);
+  }
+
+  /** @throws Problem vm-has-sessions without `force` */
+  async terminate(vmId: string, { reason, force }: { reason: string; force: boolean }): Promise<Vm> {
+    const now = this.#now();
+    await this.db.transaction(async (tx) => {
+      const before = await lockVm(tx, vmId);
+      const vm = await changeVm(tx, before, "terminated", { usedUnits: 0, reason, terminatedAt: now });
+      const sessions = await tx.query<{ sessionId: string }>(
+        `delete from orchestrator.placements where vm_id = $1 returning session_id as "sessionId"`,
+        [vmId],
+      );
+      if (sessions.length > 0 && !force)
+        throw new Problem(
+          "vm-has-sessions",
+          `VM ${vmId} has ${sessions.length} live sessions: drain it, or use force.`,
+        );
+      const events = sessions.map(({ sessionId }) => sessionReleased(vm, sessionId, "vm-terminated", "none"));
+      const ended = vmEventOf("VMTerminated", vm, vmId, { ...placeOf(vm), reason });
+      await appendEvents(tx, [...events, ended], now, ["reconcile", "waiting"]);
+    });
+    return this.get(vmId);
+  }
+
+  /** The provider has no machine for it any more: the row is closed, and its provider may have room again. */
+  async markDestroyed(vmId: string): Promise<void> {
+    await this.db.transaction(async (tx) => {
+      const closed = await tx.maybeOne<{ provider: ProviderId; launched: boolean }>(
+        `update orchestrator.vms set destroyed_at = $2
+          where vm_id = $1 and status = 'TERMINATED' and destroyed_at is null
+          returning provider, launched_at is not null as launched`,
+        [vmId, this.#now()],
+      );
+      if (!closed?.launched) return;
+      await tx.query("delete from orchestrator.capacity_holds where provider = $1", [closed.provider]);
+      await appendEvents(tx, [], this.#now(), ["waiting"]);
+    });
+  }
+
+  /** Its lease has run out; a heartbeat makes it reachable again. */
+  async markUnreachable(vmId: string, heardBefore: Date): Promise<void> {
+    await this.db.query(
+      `update orchestrator.vms set reachable = false, version = version + 1
+        where vm_id = $1 and reachable and (heard_at is null or heard_at < $2) and status in ('READY', 'IN_USE', 'DRAINING')`,
+      [vmId, heardBefore],
+    );
+  }
+
+  /** The right to call the provider's launch now, with this bootstrap token: one replica gets it. */
+  async claimLaunch(
+    vmId: string,
+    claim: { bootstrapHash: string; expiresAt: Date; claimedBefore: Date },
+  ): Promise<boolean> {
+    const claimed = await this.db.query(
+      `update orchestrator.vms set launch_claimed_at = $2, bootstrap_hash = $3, bootstrap_expires_at = $4
+        where vm_id = $1 and status = 'PROVISIONING' and (launch_claimed_at is null or launch_claimed_at < $5)
+        returning vm_id`,
+      [vmId, this.#now(), claim.bootstrapHash, claim.expiresAt, claim.claimedBefore],
+    );
+    return claimed.length > 0;
+  }
+
+  /** Every VM that is neither TEMPLATE nor known to be gone. */
+  async records(): Promise<VmRecord[]> {
+    const ms = (column: string) => `(extract(epoch from v.${column}) * 1000)::float8`;
+    return this.db.query<VmRecord>(
+      `select v.vm_id as "vmId", v.provider, v.status, v.version, v.reachable, v.error->>'code' as "errorCode",
+              (select count(*) from orchestrator.placements p where p.vm_id = v.vm_id) as sessions,
+              ${ms("created_at")} as "createdAtMs", ${ms("launch_claimed_at")} as "launchClaimedAtMs",
+              ${ms("launched_at")} as "launchedAtMs", ${ms("ready_at")} as "readyAtMs", ${ms("heard_at")} as "heardAtMs",
+              ${ms("drain_deadline_at")} as "drainDeadlineAtMs"
+         from orchestrator.vms v
+        where v.status not in ('TEMPLATE', 'TERMINATED') or (v.status = 'TERMINATED' and v.destroyed_at is null)`,
+    );
+  }
+
+  /** Renews the lease. Answers what must be running there. @throws Problem not-found */
+  async heartbeat(vmId: string): Promise<{ status: VmStatus; seats: SeatSpec[] }> {
+    const vm = await this.db.maybeOne<{ status: VmStatus; returned: boolean }>(
+      {
+        name: "vm-heartbeat",
+        text: `
+          update orchestrator.vms v set heard_at = $2, reachable = true, version = v.version + (not before.reachable)::integer
+            from (select vm_id, reachable from orchestrator.vms where vm_id = $1 for no key update) before
+           where v.vm_id = before.vm_id
+          returning v.status, not before.reachable as returned`,
+      },
+      [vmId, this.#now()],
+    );
+    if (vm === null) throw noSuchVm(vmId);
+    if (vm.returned) await appendEvents(this.db, [], this.#now(), ["waiting"]);
+    const seats = await this.db.query<{ spec: SeatSpec }>(
+      {
+        name: "vm-seats",
+        text: "select spec from orchestrator.placements where vm_id = $1 order by assigned_at, session_id",
+      },
+      [vmId],
+    );
+    return { status: vm.status, seats: seats.map(({ spec }) => spec) };
+  }
+
+  /** How many sessions the provider's VMs last found themselves to carry; null before any did. */
+  async learntSessionsMax(provider: ProviderId): Promise<number | null> {
+    const row = await this.db.maybeOne<{ sessionsMax: number }>(
+      `select (capabilities->>'sessionsMax')::integer as "sessionsMax" from orchestrator.vms
+        where provider = $1 and capabilities is not null order by ready_at desc limit 1`,
+      [provider],
+    );
+    return row?.sessionsMax ?? null;
+  }
+
+  /** Forgets VMs that are gone since before then. */
+  async prune(before: Date): Promise<void> {
+    await this.db.query("delete from orchestrator.vms where destroyed_at < $1", [before]);
+  }
+
+  #now(): Date {
+    return new Date(this.clock.now());
+  }
+}
+
+/** Rows of new VMs, PROVISIONING, and their events. Under the growth lock. */
+export async function insertVms(tx: Queryable, vms: readonly NewVm[], now: Date): Promise<void> {
+  await tx.query(
+    `insert into orchestrator.vms (vm_id, template_id, region, provider, status, created_at)
+     select vm_id, template_id, region, provider, 'PROVISIONING', $5
+       from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as new (vm_id, template_id, region, provider)`,
+    [
+      vms.map((vm) => vm.vmId),
+      vms.map((vm) => vm.templateId),
+      vms.map((vm) => vm.region),
+      vms.map((vm) => vm.provider),
+      now,
+    ],
+  );
+  const events = vms.map((vm) => vmEventOf("VMProvisioned", { ...vm, version: 1 }, vm.vmId, vm));
+  await appendEvents(tx, events, now, ["reconcile"]);
+}
+
+export function sessionReleased(
+  vm: LockedVm,
+  sessionId: string,
+  reason: ReleasedReason | (string & {}),
+  next: EventData<"SessionReleased">["next"],
+): NewEvent {
+  return vmEventOf("SessionReleased", vm, vm.vmId, { ...placeOf(vm), sessionId, reason, next });
+}
+
+async function holdPlaces(tx: Queryable, provider: ProviderId, holds: readonly CapacityHold[]): Promise<void> {
+  if (holds.length === 0) return;
+  await tx.query(
+    `insert into orchestrator.capacity_holds (region, template_id, provider, until)
+     select region, template_id, $1, until from unnest($2::text[], $3::text[], $4::timestamptz[])
+         as h (region, template_id, until)
+         order by region, template_id
+     on conflict (region, template_id) do update set until = excluded.until, provider = excluded.provider`,
+    [provider, holds.map((h) => h.region), holds.map((h) => h.templateId), holds.map((h) => h.until)],
+  );
+}
+
+interface VmRow {
+  vmId: string;
+  templateId: TemplateId;
+  region: RegionId;
+  provider: ProviderId;
+  status: VmStatus;
+  reachable: boolean;
+  usedUnits: number;
+  sessions: string[];
+  capabilities: Capabilities | null;
+  error: { code: string; message: string } | null;
+  reason: string | null;
+  createdAt: Date;
+  readyAt: Date | null;
+  terminatedAt: Date | null;
+  version: number;
+  cursorAt: string;
+}
+
+const selectVm = `
+  select v.vm_id as "vmId", v.template_id as "templateId", v.region, v.provider, v.status, v.reachable,
+         v.used_units as "usedUnits", v.capabilities, v.error, v.reason, v.created_at as "createdAt",
+         v.ready_at as "readyAt", v.terminated_at as "terminatedAt", v.version,
+         (extract(epoch from v.created_at) * 1000000)::bigint::text as "cursorAt",
+         array(select p.session_id from orchestrator.placements p where p.vm_id = v.vm_id
+                order by p.assigned_at, p.session_id) as sessions
+    from orchestrator.vms v`;
+
+function toVm({ usedUnits, cursorAt: _, ...row }: VmRow): Vm {
+  return {
+    ...row,
+    units: { total: 60, used: usedUnits },
+    createdAt: row.createdAt.toISOString(),
+    readyAt: row.readyAt?.toISOString() ?? null,
+    terminatedAt: row.terminatedAt?.toISOString() ?? null,
+  };
+}
+
+/** `<created, µs since the epoch>_<vm id>`: keyset pages stay put while VMs come and go. */
+function parseCursor(cursor: string): { createdAt: string; vmId: string } {
+  const match = /^(\d{1,16})_([A-Za-z0-9_-]{1,64})$/.exec(cursor);
+  if (match === null) throw badCursor();
+  const micros = Number(match[1]);
+  const seconds = Math.floor(micros / 1_000_000);
+  const instant = new Date(seconds * 1000);
+  if (Number.isNaN(instant.getTime())) throw badCursor();
+  const fraction = String(micros % 1_000_000).padStart(6, "0");
+  return { createdAt: instant.toISOString().replace(/\.000Z$/, `.${fraction}Z`), vmId: match[2]! };
+}
+
+const badCursor = () => {
+  const message = "must be the nextCursor of an earlier page";
+  return new Problem("invalid-request", `cursor ${message}.`, { errors: [{ field: "cursor", message }] });
+};

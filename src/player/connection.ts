@@ -1,0 +1,152 @@
+// One WebRTC connection to the machine: picture and sound in, two data channels out.
+//
+// The browser offers, and makes its channels before it does: an agent that offers loses a DTLS race in Chromium
+// (notes/media.md, pitfall 1). The offer is made at once, before it may be sent, so that nothing waits for it; our
+// candidates are held until then, the other side's until its answer. A broken connection is never repaired: it is
+// replaced by a new one.
+import { type IceCandidate, signallingLimits } from "../contracts/signalling.js";
+
+const connectMsMax = 10_000;
+/** ICE often recovers by itself from a short gap; waiting longer costs more than a new connection (~300 ms). */
+const disconnectedMsMax = 4_000;
+const keepaliveMs = 1_000;
+const keepalive = Uint8Array.of(0xff);
+
+export type ConnectionFailure = "no-answer" | "network-blocked" | "unsupported";
+
+export interface ConnectionHandlers {
+  candidate(candidate: IceCandidate): void;
+  track(track: MediaStreamTrack): void;
+  connected(): void;
+  /** No packets for some seconds; `connected` or `failed` follows. */
+  interrupted(): void;
+  failed(why: ConnectionFailure): void;
+}
+
+export class Connection {
+  readonly input: RTCDataChannel;
+  readonly state: RTCDataChannel;
+  readonly madeAtMs = performance.now();
+  readonly #peer: RTCPeerConnection;
+  readonly #offer: Promise<string>;
+  #localHeld: IceCandidate[] | null = [];
+  #remoteHeld: IceCandidate[] | null = [];
+  #candidatesLeft: number = signallingLimits.candidatesPerConnectionMax;
+  #deadline: ReturnType<typeof setTimeout> | undefined;
+  readonly #keepalive: ReturnType<typeof setInterval>;
+
+  constructor(
+    iceServers: RTCIceServer[],
+    private readonly handlers: ConnectionHandlers,
+  ) {
+    this.#peer = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
+    const video = this.#peer.addTransceiver("video", { direction: "recvonly" });
+    preferH264(video);
+    this.#peer.addTransceiver("audio", { direction: "recvonly" });
+    this.input = this.#peer.createDataChannel("input", { ordered: true });
+    this.state = this.#peer.createDataChannel("state", { ordered: false, maxRetransmits: 0 });
+    this.#peer.ontrack = ({ track, receiver }) => {
+      if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
+      this.handlers.track(track);
+    };
+    this.#peer.onicecandidate = ({ candidate }) => this.#found(candidate);
+    this.#peer.onconnectionstatechange = () => this.#changed();
+    this.#keepalive = setInterval(() => this.input.readyState === "open" && this.input.send(keepalive), keepaliveMs);
+    this.#offer = this.#makeOffer();
+  }
+
+  /** Gives the offer, and from then on candidates; the time to connect runs from here. */
+  async negotiate(send: (sdp: string) => void): Promise<void> {
+    const held = this.#localHeld ?? [];
+    const sdp = await this.#offer;
+    if (this.#peer.connectionState === "closed") return;
+    this.#localHeld = null;
+    this.#failAfter(connectMsMax);
+    send(sdp);
+    for (const candidate of held) this.handlers.candidate(candidate);
+  }
+
+  async answer(sdp: string): Promise<void> {
+    await this.#peer.setRemoteDescription({ type: "answer", sdp });
+    const held = this.#remoteHeld ?? [];
+    this.#remoteHeld = null;
+    for (const candidate of held) await this.#peer.addIceCandidate(candidate);
+  }
+
+  async addCandidate(candidate: IceCandidate): Promise<void> {
+    if (this.#remoteHeld === null) return this.#peer.addIceCandidate(candidate);
+    if (this.#remoteHeld.length < signallingLimits.candidatesPerConnectionMax) this.#remoteHeld.push(candidate);
+  }
+
+  /** Whether its offer was given: one connection is for one negotiation. */
+  get isUsed(): boolean {
+    return this.#localHeld === null;
+  }
+
+  get isConnected(): boolean {
+    return this.#peer.connectionState === "connected";
+  }
+
+  stats(): Promise<RTCStatsReport> {
+    return this.#peer.getStats();
+  }
+
+  close(): void {
+    clearTimeout(this.#deadline);
+    clearInterval(this.#keepalive);
+    this.#peer.ontrack = this.#peer.onicecandidate = this.#peer.onconnectionstatechange = null;
+    this.#peer.close();
+  }
+
+  async #makeOffer(): Promise<string> {
+    await this.#peer.setLocalDescription();
+    return this.#peer.localDescription!.sdp;
+  }
+
+  #found(candidate: RTCIceCandidate | null): void {
+    if (candidate === null || candidate.candidate === "" || this.#candidatesLeft-- <= 0) return;
+    const found = { candidate: candidate.candidate, sdpMid: candidate.sdpMid };
+    if (this.#localHeld === null) this.handlers.candidate(found);
+    else this.#localHeld.push(found);
+  }
+
+  #changed(): void {
+    switch (this.#peer.connectionState) {
+      case "connected":
+        clearTimeout(this.#deadline);
+        this.handlers.connected();
+        break;
+      case "disconnected":
+        this.#failAfter(disconnectedMsMax);
+        this.handlers.interrupted();
+        break;
+      case "failed":
+        clearTimeout(this.#deadline);
+        this.handlers.failed("network-blocked");
+    }
+  }
+
+  #failAfter(delayMs: number): void {
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(
+      () => this.handlers.failed(this.#peer.remoteDescription === null ? "no-answer" : "network-blocked"),
+      delayMs,
+    );
+  }
+}
+
+/** Whether this browser can play what agents send. */
+export function playsH264(): boolean {
+  if (typeof RTCPeerConnection === "undefined") return false;
+  return (RTCRtpReceiver.getCapabilities("video")?.codecs ?? []).some(isH264);
+}
+
+const isH264 = (codec: { mimeType: string }) => codec.mimeType.toLowerCase() === "video/h264";
+
+// Packetisation mode 1 first: mode 0 forbids fragments (RFC 6184 §6.2), which a 720p frame needs.
+function preferH264(transceiver: RTCRtpTransceiver): void {
+  const codecs = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
+  const rank = (codec: { mimeType: string; sdpFmtpLine?: string }) =>
+    !isH264(codec) ? 2 : codec.sdpFmtpLine?.includes("packetization-mode=1") ? 0 : 1;
+  transceiver.setCodecPreferences([...codecs].sort((a, b) => rank(a) - rank(b)));
+}

@@ -1,0 +1,350 @@
+// The player SDK: connects a <video> to a running session and plays.
+//
+//   const player = connect({ urls, ticket }, { video });
+//   player.on("ended", ({ reason }) => …);
+//
+// Guarantees: exactly one `ended` or `problem`, the last event, after which nothing is left open; the loss of the
+// signalling socket does not touch media that flows; lost media is replaced by a new connection, through the resume
+// secret, until the session's end or `reconnectMsMax`. The page keeps the secret from `welcome` to survive a reload.
+import "./no-eval.js";
+import type { InputEvent, KeyCode } from "../contracts/input.js";
+import type { EndReason, IceServer, StreamUrls, Ticket } from "../contracts/session.js";
+import type { Hello, StreamInfo, ToPlayer } from "../contracts/signalling.js";
+import { Connection, type ConnectionFailure, playsH264 } from "./connection.js";
+import { Emitter } from "./emitter.js";
+import { Devices } from "./input/devices.js";
+import { InputSender } from "./input/sender.js";
+import { InputWays } from "./input/ways.js";
+import { type PlayerProblem, type ProblemKind, recoveryFor, retryDelayMs, retryLimits } from "./recovery.js";
+import { SignallingClient } from "./signalling-client.js";
+import { Sound } from "./sound.js";
+import { type PlayerStats, rates, type StatsSample, sample } from "./statistics.js";
+
+export type { PlayerProblem, ProblemKind } from "./recovery.js";
+export type { PlayerStats } from "./statistics.js";
+
+/** A right to play: a ticket the first time, the `resume` secret of an earlier `welcome` after a page reload. */
+export type Credential = { readonly ticket: string } | { readonly resume: string };
+export type Target = { readonly urls: StreamUrls } & Credential;
+
+export interface PlayerOptions {
+  readonly video: HTMLVideoElement;
+  /** "auto": data channels, and the WebSocket where they do not open within 3 s. */
+  readonly controlTransport?: "auto" | "websocket";
+  /** Gets a new ticket (POST …/ticket) when the one given is refused. Without it, a refusal is a `problem`. */
+  readonly freshTicket?: () => Promise<Pick<Ticket, "ticket">>;
+}
+
+export type Progress = Omit<Extract<ToPlayer, { type: "progress" }>, "type">;
+
+export interface PlayerEvents {
+  /** Before the session has its seat. */
+  progress: Progress;
+  /** The machine knows us. `resume` is the secret to come back with. */
+  welcome: { readonly stream: StreamInfo; readonly resume: string };
+  /** Media flows: the first time and after each interruption. */
+  connected: { readonly firstTime: boolean };
+  /** No media for a moment; the player reconnects by itself. */
+  interrupted: Record<string, never>;
+  /** The way input takes, once it is open. */
+  control: { readonly transport: "data-channel" | "websocket" };
+  /** The browser wants a click before it plays sound: offer a button that calls `enableSound`. */
+  soundBlocked: Record<string, never>;
+  /** Once a second while connected. */
+  stats: PlayerStats;
+  ended: { readonly reason: EndReason; readonly detail: string };
+  problem: PlayerProblem;
+}
+
+export interface Player {
+  on<Name extends keyof PlayerEvents>(name: Name, listener: (event: PlayerEvents[Name]) => void): () => void;
+  /** A key of an on-screen keyboard. */
+  press(code: KeyCode, down: boolean): void;
+  /** Releases everything held; for a page that opens a dialog over the game. */
+  releaseInput(): void;
+  enableSound(): Promise<void>;
+  muted: boolean;
+  /** Ends the session; `ended` follows. False: not connected to say so, end it over HTTP. */
+  end(): boolean;
+  /** Leaves without ending: the session waits for its grace time. Emits nothing. */
+  close(): void;
+}
+
+const statsMs = 1_000;
+/** Ports and addresses the browser found may be gone after this: an offer made earlier is made again. */
+const offerMsMax = 20_000;
+
+/** Starts at once; listeners added in the same task miss nothing. */
+export function connect(target: Target, options: PlayerOptions): Player {
+  const session = new PlayerSession(target, options);
+  queueMicrotask(() => session.start());
+  return session;
+}
+
+class PlayerSession implements Player {
+  readonly #events = new Emitter<PlayerEvents>();
+  readonly #options: PlayerOptions;
+  readonly #signalling: SignallingClient;
+  readonly #ways: InputWays;
+  readonly #devices: Devices;
+  readonly #sound = new Sound(() => this.#events.emit("soundBlocked", {}));
+  readonly #closed = new AbortController();
+  #credential: Credential;
+  #iceServers: IceServer[];
+  #stream: StreamInfo | null = null;
+  #connection: Connection | null = null;
+  #everConnected = false;
+  /** Since when no media has flowed; the reason given at the first failure since then. */
+  #outage: { readonly sinceMs: number; readonly kind: ProblemKind } | null = null;
+  #serverSaid: string | null = null;
+  /** Connections replaced since the last one that worked. */
+  #repairs = 0;
+  /** Whether a fresh ticket was asked for since the last welcome. */
+  #renewed = false;
+  #lastSample: StatsSample | null = null;
+
+  constructor(target: Target, options: PlayerOptions) {
+    const { urls, ...credential } = target;
+    this.#options = options;
+    this.#credential = credential;
+    this.#iceServers = urls.iceServers;
+    this.#signalling = new SignallingClient(urls.signalling, {
+      hello: (): Hello => ({ type: "hello", ...this.#credential }),
+      message: (message) => this.#receive(message),
+      closed: (code, downMs) => this.#signallingClosed(code, downMs),
+    });
+    this.#ways = new InputWays({
+      url: urls.control,
+      transport: options.controlTransport ?? "auto",
+      resume: () => ("resume" in this.#credential ? this.#credential.resume : ""),
+      ready: (transport) => this.#inputReady(transport),
+    });
+    const sender = new InputSender(() => this.#ways.current);
+    this.#devices = new Devices({
+      video: options.video,
+      send: (event: InputEvent) => sender.send(event),
+      wantsLock: () => this.#stream?.pointer === "relative",
+    });
+  }
+
+  start(): void {
+    if (this.#closed.signal.aborted) return;
+    if (!playsH264()) {
+      this.#fail("unsupported", null);
+      return;
+    }
+    this.#prepare();
+    this.#signalling.open();
+    const timer = setInterval(() => void this.#measure(), statsMs);
+    this.#closed.signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+    window.addEventListener("online", () => this.#signalling.wake(), { signal: this.#closed.signal });
+    this.#devices.listen(this.#closed.signal);
+  }
+
+  on<Name extends keyof PlayerEvents>(name: Name, listener: (event: PlayerEvents[Name]) => void): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  press(code: KeyCode, down: boolean): void {
+    this.#devices.press(code, down);
+  }
+
+  releaseInput(): void {
+    this.#devices.release();
+  }
+
+  enableSound(): Promise<void> {
+    return this.#sound.enable();
+  }
+
+  get muted(): boolean {
+    return this.#sound.muted;
+  }
+
+  set muted(muted: boolean) {
+    this.#sound.muted = muted;
+  }
+
+  end(): boolean {
+    return this.#signalling.send({ type: "bye" });
+  }
+
+  close(): void {
+    if (this.#closed.signal.aborted) return;
+    this.#devices.release();
+    this.#closed.abort();
+    this.#signalling.close();
+    this.#ways.close();
+    this.#dropConnection();
+    this.#sound.close();
+    this.#options.video.srcObject = null;
+    this.#events.clear();
+  }
+
+  #receive(message: ToPlayer): void {
+    switch (message.type) {
+      case "progress":
+        this.#events.emit("progress", message);
+        break;
+      case "welcome":
+        this.#welcomed(message);
+        break;
+      case "answer":
+        this.#attempt(this.#connection?.answer(message.sdp));
+        break;
+      case "candidate":
+        this.#attempt(this.#connection?.addCandidate(message.candidate));
+        break;
+      case "ended":
+        this.#finish(() => this.#events.emit("ended", { reason: message.reason, detail: message.detail }));
+        break;
+      case "problem":
+        this.#serverSaid = message.problem.detail ?? message.problem.title;
+        break;
+      case "pong":
+        break;
+    }
+  }
+
+  #welcomed({ resume, stream, iceServers }: Extract<ToPlayer, { type: "welcome" }>): void {
+    this.#credential = { resume };
+    this.#renewed = false;
+    this.#serverSaid = null;
+    this.#stream = stream;
+    this.#events.emit("welcome", { stream, resume });
+    if (this.#connection?.isConnected) return; // Only signalling was lost: media flows, nothing to negotiate.
+    this.#ways.welcomed();
+    const stale =
+      JSON.stringify(iceServers) !== JSON.stringify(this.#iceServers) ||
+      this.#connection === null ||
+      this.#connection.isUsed ||
+      performance.now() - this.#connection.madeAtMs > offerMsMax;
+    this.#iceServers = iceServers;
+    if (stale) this.#prepare();
+    this.#attempt(this.#connection?.negotiate((sdp) => this.#signalling.send({ type: "offer", sdp })));
+  }
+
+  // A description or candidate the browser rejects breaks this connection, not the player.
+  #attempt(negotiation: Promise<void> | undefined): void {
+    const connection = this.#connection;
+    negotiation?.catch(() => connection === this.#connection && this.#connectionFailed("network-blocked"));
+  }
+
+  #prepare(): void {
+    this.#dropConnection();
+    const connection = new Connection(this.#iceServers, {
+      candidate: (candidate) => this.#signalling.send({ type: "candidate", candidate }),
+      track: (track) => this.#show(track),
+      connected: () => this.#connected(connection),
+      interrupted: () => this.#events.emit("interrupted", {}),
+      failed: (why) => this.#connectionFailed(why),
+    });
+    this.#connection = connection;
+  }
+
+  #show(track: MediaStreamTrack): void {
+    if (track.kind === "audio") {
+      this.#sound.attach(track);
+      return;
+    }
+    const { video } = this.#options;
+    video.muted = true; // It has no sound of its own, and only muted video starts without a click.
+    video.srcObject = new MediaStream([track]);
+    // Refused or replaced by a newer track: `autoplay` starts it as soon as the browser lets it.
+    void video.play().catch(() => undefined);
+  }
+
+  #connected(connection: Connection): void {
+    const firstTime = !this.#everConnected;
+    this.#everConnected = true;
+    this.#outage = null;
+    this.#repairs = 0;
+    this.#ways.connected(connection);
+    this.#events.emit("connected", { firstTime });
+  }
+
+  #inputReady(transport: "data-channel" | "websocket"): void {
+    this.#devices.release();
+    this.#events.emit("control", { transport });
+  }
+
+  #connectionFailed(why: ConnectionFailure): void {
+    const kind = this.#everConnected ? "connection-lost" : why;
+    this.#outage ??= { sinceMs: performance.now(), kind };
+    if (!this.#everConnected || this.#outageMs > retryLimits.reconnectMsMax) {
+      this.#fail(kind, null);
+      return;
+    }
+    this.#events.emit("interrupted", {});
+    this.#dropConnection();
+    // A new join by the resume secret, and a new offer at its welcome.
+    this.#signalling.openAfter(retryDelayMs(this.#repairs++, Math.random()));
+  }
+
+  get #outageMs(): number {
+    return this.#outage === null ? 0 : performance.now() - this.#outage.sinceMs;
+  }
+
+  /** Whether to open the socket again. */
+  #signallingClosed(code: number, downMs: number): boolean {
+    const recovery = recoveryFor(code);
+    if (recovery === "fresh-ticket") {
+      this.#renew();
+      return false;
+    }
+    if (recovery !== "retry") {
+      this.#fail(recovery, this.#serverSaid);
+      return false;
+    }
+    if (this.#connection?.isConnected) return true;
+    const lostMs = Math.max(downMs, this.#outageMs);
+    if (lostMs < (this.#everConnected ? retryLimits.reconnectMsMax : retryLimits.reachMsMax)) return true;
+    this.#fail(this.#serverSaid === null ? (this.#outage?.kind ?? "unreachable") : "unavailable", this.#serverSaid);
+    return false;
+  }
+
+  #renew(): void {
+    const { freshTicket } = this.#options;
+    if (freshTicket === undefined || this.#renewed) {
+      this.#fail("refused", this.#serverSaid);
+      return;
+    }
+    this.#renewed = true;
+    freshTicket().then(
+      ({ ticket }) => {
+        if (this.#closed.signal.aborted) return;
+        this.#credential = { ticket };
+        this.#signalling.open();
+      },
+      () => this.#fail("refused", this.#serverSaid),
+    );
+  }
+
+  async #measure(): Promise<void> {
+    const connection = this.#connection;
+    if (connection === null || !connection.isConnected) return;
+    const report = await connection.stats();
+    if (connection !== this.#connection) return;
+    const before = this.#lastSample;
+    this.#lastSample = sample(report.values(), performance.now());
+    const stats = before === null ? null : rates(before, this.#lastSample);
+    if (stats !== null) this.#events.emit("stats", stats);
+  }
+
+  #dropConnection(): void {
+    this.#ways.disconnected();
+    this.#connection?.close();
+    this.#connection = null;
+    this.#lastSample = null;
+  }
+
+  #fail(kind: ProblemKind, detail: string | null): void {
+    this.#finish(() => this.#events.emit("problem", { kind, detail }));
+  }
+
+  #finish(announce: () => void): void {
+    if (this.#closed.signal.aborted) return;
+    announce();
+    this.close();
+  }
+}

@@ -1,0 +1,47 @@
+// The session routes of the contract. Keys of scope `session` see their own tenant's sessions; the others see all.
+import { sessionRoutes } from "../../contracts/session.js";
+import type { Caller } from "../../platform/auth.js";
+import { type HttpServer, serve } from "../../platform/http.js";
+import { sendFeed } from "../../platform/sse.js";
+import type { SessionFeed } from "../feed.js";
+import type { Games } from "../games.js";
+import type { SessionService, Tenancy } from "../service.js";
+
+export function serveSessions(
+  server: HttpServer,
+  { service, feed, games }: { service: SessionService; feed: SessionFeed; games: Games },
+): void {
+  serve(server, sessionRoutes.createSession, async ({ body, caller }) => {
+    const session = await service.create(body, ownTenant(caller));
+    return { status: session.status === "READY" ? 201 : 202, body: session };
+  });
+  serve(server, sessionRoutes.listSessions, async ({ query, caller }) => {
+    const { limit, status = null, cursor = null } = query;
+    return { status: 200, body: await service.list({ limit, status, cursor }, tenancy(caller)) };
+  });
+  serve(server, sessionRoutes.listGames, async () => ({ status: 200, body: { games: [...(await games.list())] } }));
+  serve(server, sessionRoutes.sessionEvents, ({ reply }) => sendFeed(reply, (signal) => feed.subscribe(signal)));
+  serve(server, sessionRoutes.getSession, async ({ params, caller }) => ({
+    status: 200,
+    body: await service.get(params.sessionId, tenancy(caller)),
+  }));
+  serve(server, sessionRoutes.endSession, async ({ params, caller }) => ({
+    status: 200,
+    body: await service.end(params.sessionId, tenancy(caller)),
+  }));
+  serve(server, sessionRoutes.createTicket, async ({ params, caller }) => ({
+    status: 201,
+    body: await service.ticket(params.sessionId, tenancy(caller)),
+  }));
+  serve(server, sessionRoutes.reportConnection, async ({ params, body }) => ({
+    status: 200,
+    body: await service.report(params.sessionId, body),
+  }));
+}
+
+const tenancy = (caller: Caller): Tenancy => (caller.kind === "session" ? caller.tenant : null);
+
+function ownTenant(caller: Caller): string {
+  if (caller.kind === "session" || caller.kind === "operate") return caller.tenant;
+  throw new Error(`a caller of kind ${caller.kind} owns no sessions`);
+}

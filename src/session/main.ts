@@ -1,0 +1,94 @@
+// The session role: owns sessions, follows the orchestrator. Any number of replicas may run on one database.
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { z } from "zod";
+import { createClient, type RouteClient } from "../platform/client.js";
+import type { Clock } from "../platform/clock.js";
+import type { Database } from "../platform/database.js";
+import type { HttpServer } from "../platform/http.js";
+import type { Registry } from "../platform/metrics.js";
+import { migrate } from "../platform/migrations.js";
+import { sessionLimits } from "./deadlines.js";
+import { SessionFeed } from "./feed.js";
+import { follow } from "./follower.js";
+import { Games } from "./games.js";
+import { serveSessions } from "./http/routes.js";
+import { SessionMetrics } from "./metrics.js";
+import { SessionService } from "./service.js";
+import { changedChannel, SessionStore } from "./session-store.js";
+import { sweep } from "./sweeper.js";
+
+export const sessionConfig = z.object({
+  ...sessionLimits.shape,
+  sweepMs: z.number().int().min(10).default(500).describe("How often the limits are looked at"),
+  gamesCacheMs: z.number().int().min(0).default(10_000),
+});
+export type SessionConfig = z.infer<typeof sessionConfig>;
+
+export interface SessionDeps {
+  readonly config: SessionConfig;
+  readonly database: Database;
+  /** Asked at each use, since a port may be known only once it is taken. */
+  readonly orchestratorUrl: () => string;
+  readonly streamingUrl: () => string;
+  readonly serviceKey: string;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  /** In [0, 1): jitter. */
+  readonly random: () => number;
+}
+
+/** Migrates, registers the role's routes, and once the server listens sweeps and follows, until disposed. */
+export async function mountSession(server: HttpServer, deps: SessionDeps): Promise<AsyncDisposable> {
+  const { config, database, orchestratorUrl, streamingUrl, serviceKey, registry, clock, random } = deps;
+  const log = server.log.child({ role: "session" });
+  await migrate(database, { schema: "session", directory: join(import.meta.dirname, "migrations"), log });
+
+  const store = new SessionStore(database);
+  const clientOf = (url: () => string): RouteClient => ({
+    call: (route, request) => createClient({ baseUrl: url(), bearer: serviceKey }).call(route, request),
+  });
+  const orchestrator = clientOf(orchestratorUrl);
+  const streaming = clientOf(streamingUrl);
+  const games = new Games(orchestrator, clock, config.gamesCacheMs);
+  const service = new SessionService({
+    store,
+    orchestrator,
+    streaming,
+    games,
+    metrics: new SessionMetrics(registry, store),
+    limits: config,
+    clock,
+    newSessionId: () => `s_${randomBytes(15).toString("base64url")}`,
+    log,
+  });
+  const feed = new SessionFeed(store);
+  serveSessions(server, { service, feed, games });
+
+  const stop = new AbortController();
+  const running = new Set<Promise<void>>();
+  const run = (work: Promise<void>) => {
+    const settled = work.finally(() => running.delete(settled));
+    running.add(settled);
+  };
+  const listening = database.listen(changedChannel, (notice) => {
+    if (notice.kind === "listening") return feed.gap();
+    run(
+      feed.changed(notice.payload).catch((error: unknown) => {
+        log.warn({ err: error }, "a change could not be told: its readers read again");
+        feed.gap();
+      }),
+    );
+  });
+  server.app.addHook("onListen", async () => {
+    run(sweep({ store, service, limits: config, sweepMs: config.sweepMs, clock, log }, stop.signal));
+    run(follow({ store, service, orchestratorUrl, serviceKey, clock, random, log }, stop.signal));
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await listening[Symbol.asyncDispose]();
+      await Promise.all(running);
+    },
+  };
+}

@@ -1,0 +1,54 @@
+// What operators see of sessions.
+import { sessionStatus } from "../contracts/session.js";
+import { Counter, Gauge, Histogram, type Registry } from "../platform/metrics.js";
+import type { SessionRecord } from "./lifecycle.js";
+import type { SessionStore } from "./session-store.js";
+
+export class SessionMetrics {
+  readonly #created: Counter<"status">;
+  readonly #over: Counter<"status" | "reason">;
+  readonly #untilConnected: Histogram;
+
+  constructor(registry: Registry, store: SessionStore) {
+    const registers = [registry];
+    this.#created = new Counter({
+      name: "hotseat_sessions_created_total",
+      help: "Sessions created, by what their creator was answered",
+      labelNames: ["status"],
+      registers,
+    });
+    this.#over = new Counter({
+      name: "hotseat_sessions_over_total",
+      help: "Sessions that ended or failed, by reason",
+      labelNames: ["status", "reason"],
+      registers,
+    });
+    this.#untilConnected = new Histogram({
+      name: "hotseat_session_connect_seconds",
+      help: "From a session's creation to its player's first connection",
+      buckets: [0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 120, 300],
+      registers,
+    });
+    const live = sessionStatus.options.filter((status) => status !== "ENDED" && status !== "FAILED");
+    new Gauge({
+      name: "hotseat_sessions",
+      help: "Live sessions, by status",
+      labelNames: ["status"],
+      registers,
+      async collect() {
+        for (const status of live) this.set({ status }, 0);
+        for (const { status, sessions } of await store.countLive()) this.set({ status }, sessions);
+      },
+    });
+  }
+
+  created(record: SessionRecord): void {
+    this.#created.inc({ status: record.status });
+  }
+
+  changed(before: SessionRecord, after: SessionRecord): void {
+    if (after.end !== null) this.#over.inc({ status: after.status, reason: after.end.reason });
+    if (before.joinedAt === null && after.joinedAt !== null)
+      this.#untilConnected.observe((after.joinedAt - after.createdAt) / 1000);
+  }
+}

@@ -1,0 +1,90 @@
+// The links agents keep to this node, one per VM: they dial out, so a VM needs no open port for signalling.
+//
+// The newest link of a VM replaces an older one (a network change leaves a dead one behind). Nothing is queued here:
+// what a link does not take, the connections hold until it is back (signalling/relay.ts).
+import type { WebSocket } from "ws";
+import { closeCodes, type FromAgent, fromAgent, type ToAgent } from "../../contracts/signalling.js";
+import type { Clock } from "../../platform/clock.js";
+import type { Log } from "../../platform/log.js";
+import type { StreamingMetrics } from "../metrics.js";
+import { type OpenSocket, openSocket, type SocketLimits } from "../signalling/socket.js";
+
+export interface LinkListener {
+  linkChanged(vmId: string, up: boolean): void;
+  agentSaid(vmId: string, message: Exclude<FromAgent, { type: "pong" }>): void;
+}
+
+export interface AgentLinksDeps {
+  readonly limits: SocketLimits;
+  readonly clock: Clock;
+  readonly metrics: StreamingMetrics;
+  readonly listener: LinkListener;
+  readonly log: Log;
+}
+
+export class AgentLinks {
+  readonly #links = new Map<string, OpenSocket>();
+
+  constructor(private readonly deps: AgentLinksDeps) {}
+
+  has(vmId: string): boolean {
+    return this.#links.has(vmId);
+  }
+
+  /** False when the VM's agent is not there: the message is not kept. */
+  send(vmId: string, message: ToAgent | Uint8Array): boolean {
+    const sent = this.#links.get(vmId)?.send(message) ?? false;
+    if (sent)
+      this.deps.metrics.relayed.inc({ to: "agent", type: message instanceof Uint8Array ? "input" : message.type });
+    return sent;
+  }
+
+  /** Takes a socket whose agent has proved that it is this VM's. */
+  attach(vmId: string, socket: WebSocket): void {
+    const { limits, clock, metrics, listener, log } = this.deps;
+    const refuse = (reason: "badMessage" | "tooFast" | "takenOver", detail: string, from: OpenSocket) => {
+      metrics.refused.inc({ kind: "agent", reason });
+      log.warn({ vmId, reason, detail }, "an agent's link is closed");
+      from.close(closeCodes[reason], detail);
+    };
+    const link = openSocket(socket, limits, clock, {
+      text: (text) => {
+        if (this.#links.get(vmId) !== link) return;
+        const message = parse(text);
+        if (message === null) refuse("badMessage", "That is not a message of the protocol.", link);
+        else if (message.type !== "pong") listener.agentSaid(vmId, message);
+      },
+      binary: () => refuse("badMessage", "Agents send no binary messages.", link),
+      tooFast: () => refuse("tooFast", "Too many messages.", link),
+      ping: () => void link.send({ type: "ping" } satisfies ToAgent),
+      closed: () => {
+        metrics.open.dec({ kind: "agent" });
+        if (this.#links.get(vmId) === link) this.#drop(vmId);
+      },
+    });
+    metrics.open.inc({ kind: "agent" });
+    const older = this.#links.get(vmId);
+    if (older !== undefined) {
+      this.#drop(vmId);
+      refuse("takenOver", "A newer link of this VM replaces this one.", older);
+    }
+    this.#links.set(vmId, link);
+    log.info({ vmId }, "agent linked");
+    listener.linkChanged(vmId, true);
+  }
+
+  #drop(vmId: string): void {
+    this.#links.delete(vmId);
+    this.deps.log.info({ vmId }, "agent link gone");
+    this.deps.listener.linkChanged(vmId, false);
+  }
+}
+
+function parse(text: string): FromAgent | null {
+  try {
+    return fromAgent.safeParse(JSON.parse(text)).data ?? null;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}

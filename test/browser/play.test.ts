@@ -1,0 +1,145 @@
+// The main job, as a person does it: one command, the link, Play; and nothing left afterwards.
+import { mkdirSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Session } from "../../src/contracts/session.js";
+import { type Browser, openBrowser } from "../support/browser.js";
+import { type RunningHotseat, startUp, until } from "../support/hotseat.js";
+import { audioEnergy, shipMovesWith, shipPosition, watchConnections } from "../support/picture.js";
+import { play } from "../support/play.js";
+
+let hotseat: RunningHotseat;
+
+beforeAll(async () => {
+  mkdirSync("test-output", { recursive: true });
+  hotseat = await startUp();
+});
+afterAll(() => hotseat?.[Symbol.asyncDispose]());
+
+const sessions = async (): Promise<Session[]> => {
+  const response = await fetch(`${hotseat.url}/api/session/v1`, {
+    headers: { authorization: `Bearer ${hotseat.key("operate")}` },
+  });
+  return ((await response.json()) as { sessions: Session[] }).sessions;
+};
+const newest = async () => (await sessions())[0]!;
+const ended = (session: Session) => session.status === "ENDED" || undefined;
+
+describe("a person with a laptop", () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await openBrowser();
+    await watchConnections(browser.page);
+  });
+  afterAll(() => browser?.[Symbol.asyncDispose]());
+
+  it("opens the link, presses Play, and sees the game", async () => {
+    const { page } = browser;
+    await page.goto(hotseat.link);
+    await page.locator('[data-game="demo"]').waitFor();
+    expect(page.url(), "the key leaves the address bar").not.toContain("key=");
+    await page.screenshot({ path: "test-output/games.png" });
+    await play(page, hotseat.link);
+    expect(await newest()).toMatchObject({ status: "ACTIVE", gameId: "demo" });
+  });
+
+  it("sees the ship go left and right by the arrow keys, and not without", async () => {
+    const { page } = browser;
+    // A first key starts the round; then the ship rests.
+    await page.keyboard.press("ArrowUp");
+    const left = await shipMovesWith(page, "ArrowLeft");
+    const right = await shipMovesWith(page, "ArrowRight");
+    expect(left).toBeLessThan(-0.1);
+    expect(right).toBeGreaterThan(0.1);
+
+    const rest = await until("the ship is seen", async () => (await shipPosition(page)) ?? undefined);
+    for (let frame = 0; frame < 30; frame++) {
+      const now = await shipPosition(page);
+      if (now !== null) expect(Math.abs(now - rest)).toBeLessThan(0.04);
+    }
+    await page.screenshot({ path: "test-output/playing.png" });
+  });
+
+  it("hears it, after no other gesture than the click on Play", async () => {
+    const { page } = browser;
+    const before = await audioEnergy(page);
+    await until("sound arrives", async () => (await audioEnergy(page)) > before + 1e-4 || undefined);
+    const playing = await page.evaluate(() =>
+      [...document.querySelectorAll<HTMLMediaElement>("audio, video")].some(
+        (element) =>
+          !element.paused &&
+          !element.muted &&
+          element.srcObject instanceof MediaStream &&
+          element.srcObject.getAudioTracks().length > 0,
+      ),
+    );
+    expect(playing, "an element plays the sound").toBe(true);
+  });
+
+  it("plays on after a reload, in the same session", async () => {
+    const { page } = browser;
+    const { sessionId } = await newest();
+    await page.reload();
+    await page.locator('body[data-phase="playing"]').waitFor({ timeout: 30_000 });
+    await until("the ship is seen", async () => (await shipPosition(page)) ?? undefined);
+    expect(await newest()).toMatchObject({ sessionId, status: "ACTIVE" });
+  });
+
+  it("ends, and its seat is given back", async () => {
+    const { page } = browser;
+    await page.mouse.move(640, 5);
+    await page.locator("#end").click();
+    await page.locator('body[data-phase="ended"]').waitFor();
+    await page.screenshot({ path: "test-output/ended.png" });
+    await until("the session has ended", async () => ended(await newest()));
+    const response = await fetch(`${hotseat.url}/api/orchestrator/v1/vm?status=READY`, {
+      headers: { authorization: `Bearer ${hotseat.key("read")}` },
+    });
+    expect(await response.json()).toMatchObject({ vms: [{ units: { used: 0 }, sessions: [] }] });
+  });
+});
+
+describe("a person whose network opens no data channels", () => {
+  it("plays over the control WebSocket", async () => {
+    await using browser = await openBrowser();
+    const { page } = browser;
+    await page.addInitScript(() => {
+      // Channels of a connection that never connects never open.
+      const make = RTCPeerConnection.prototype.createDataChannel;
+      RTCPeerConnection.prototype.createDataChannel = (...args) => make.apply(new RTCPeerConnection(), args);
+    });
+    await play(page, hotseat.link);
+    await page.keyboard.press("ArrowUp");
+    expect(await shipMovesWith(page, "ArrowLeft")).toBeLessThan(-0.1);
+    expect(await shipMovesWith(page, "ArrowRight")).toBeGreaterThan(0.1);
+    await page.mouse.move(640, 5);
+    await page.locator("#end").click();
+    await until("the session has ended", async () => ended(await newest()));
+  });
+});
+
+describe("a person with a phone", () => {
+  it("plays by touch", async () => {
+    await using browser = await openBrowser({
+      viewport: { width: 390, height: 844 },
+      deviceScaleFactor: 2,
+      isMobile: true,
+      hasTouch: true,
+    });
+    const { page } = browser;
+    await page.goto(hotseat.link);
+    await page.locator('[data-game="demo"]').waitFor();
+    await page.screenshot({ path: "test-output/games-phone.png" });
+    await play(page, hotseat.link);
+    await page.screenshot({ path: "test-output/playing-phone.png" });
+  });
+});
+
+describe("Ctrl-C", () => {
+  it("ends everything within 5 s, also during play, and leaves no process", async () => {
+    expect(hotseat.processes().length, "database, agent and session processes run").toBeGreaterThan(3);
+    const start = performance.now();
+    expect(await hotseat.interrupt()).toBe(0);
+    expect(performance.now() - start).toBeLessThan(5_000);
+    expect(hotseat.processes()).toStrictEqual([]);
+  });
+});

@@ -1,0 +1,117 @@
+// The seed's flow, all nine steps, with each role a process of its own: only the wire is left between them.
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { CreatedSession, Session } from "../../src/contracts/session.js";
+import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/platform/embedded-postgres.js";
+import { createLog } from "../../src/platform/log.js";
+import { ensureSecrets, plainKey, type Secrets } from "../../src/platform/secrets.js";
+import { openBrowser } from "../support/browser.js";
+import { cli, processesMarked, until } from "../support/hotseat.js";
+import { shipMovesWith } from "../support/picture.js";
+import { play } from "../support/play.js";
+
+const folder = mkdtempSync(join(tmpdir(), "hotseat-roles-"));
+const mark = randomUUID();
+const secretsPath = join(folder, "secrets.json");
+let postgres: EmbeddedPostgres;
+let secrets: Secrets;
+const roles: Record<string, ChildProcess> = {};
+const urls = { orchestrator: "", session: "", streaming: "" };
+
+beforeAll(async () => {
+  postgres = await startEmbeddedPostgres({
+    dataDir: join(folder, "postgres"),
+    log: createLog({ name: "t", level: "silent" }),
+  });
+  secrets = await ensureSecrets(secretsPath);
+  for (const role of ["orchestrator", "session", "streaming"] as const)
+    urls[role] = `http://127.0.0.1:${await freePort()}`;
+  const settings = join(folder, "settings.json");
+  writeFileSync(settings, JSON.stringify({ session: { joinSecondsMax: 60 } }));
+  await Promise.all([
+    start("orchestrator", ["--streaming-url", urls.streaming, "--data", folder]),
+    start("streaming", ["--session-url", urls.session, "--allow-origin", urls.session]),
+    start("session", ["--orchestrator-url", urls.orchestrator, "--streaming-url", urls.streaming]),
+  ]);
+});
+afterAll(async () => {
+  for (const child of Object.values(roles)) child.kill("SIGTERM");
+  await Promise.all(Object.values(roles).map((child) => child.exitCode ?? once(child, "exit")));
+  for (const { pid } of processesMarked(mark)) process.kill(pid, "SIGKILL");
+  await postgres?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function start(role: keyof typeof urls, args: string[]): Promise<void> {
+  const child = spawn(
+    process.execPath,
+    [cli, role, "--port", new URL(urls[role]).port, "--secrets", secretsPath, ...args],
+    {
+      env: { ...process.env, DATABASE_URL: postgres.url, HOTSEAT_TEST_MARK: mark },
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  roles[role] = child;
+  const lines = createInterface({ input: child.stdout! });
+  await new Promise<void>((resolve, reject) => {
+    lines.on("line", (line) => line.includes(`${role} listens`) && resolve());
+    child.once("exit", (code) => reject(new Error(`hotseat ${role} exited with ${code}`)));
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+const call = async (url: string, scope: "session" | "operate", init: RequestInit = {}) => {
+  const response = await fetch(url, {
+    ...init,
+    headers: {
+      authorization: `Bearer ${plainKey(secrets, scope)}`,
+      ...(init.body ? { "content-type": "application/json" } : {}),
+    },
+  });
+  return { status: response.status, body: await response.json() };
+};
+
+describe("roles as separate processes", () => {
+  it("answer an integrator's first session with 202 and URLs that are already valid, then seat it", async () => {
+    const { status, body } = await call(`${urls.session}/api/session/v1`, "session", {
+      method: "POST",
+      body: JSON.stringify({ gameId: "demo" }),
+    });
+    const created = body as CreatedSession;
+    expect(status).toBe(202);
+    expect(created.status).toBe("PROVISIONING");
+    expect(created.urls.signalling).toContain(urls.streaming.replace("http", "ws"));
+    const of = `${urls.session}/api/session/v1/${created.sessionId}`;
+    const ready = await until("the session has its seat", async () => {
+      const session = (await call(of, "session")).body as Session;
+      return session.status === "READY" ? session : undefined;
+    });
+    const { body: vm } = await call(`${urls.orchestrator}/api/orchestrator/v1/vm/${ready.vmId}`, "operate");
+    expect(vm).toMatchObject({ status: "IN_USE", sessions: [created.sessionId] });
+    expect((await call(of, "session", { method: "DELETE" })).body).toMatchObject({ status: "ENDED" });
+  });
+
+  it("carry a person from Play to playing", async () => {
+    await using browser = await openBrowser();
+    const { page } = browser;
+    await play(page, `${urls.session}/#key=${plainKey(secrets, "session")}`);
+    await page.keyboard.press("ArrowUp");
+    expect(await shipMovesWith(page, "ArrowLeft")).toBeLessThan(-0.1);
+    expect(await shipMovesWith(page, "ArrowRight")).toBeGreaterThan(0.1);
+  });
+});

@@ -1,0 +1,215 @@
+// The real child process of a session and a real browser, with nothing between them but this test, which carries their
+// signalling: what the media side promises to a player.
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type BrowserContext, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type FromChild, fromChild, type ToChildInput } from "../../src/agent/session/protocol.js";
+import { encodeInput, type InputEvent } from "../../src/contracts/input.js";
+
+const root = join(import.meta.dirname, "../..");
+const page = readFileSync(join(import.meta.dirname, "fixtures/session-page.html"), "utf8");
+const mode = { width: 1280, height: 720, fps: 60 };
+const capabilities = { encoder: "libx264", pixelsPerSecond: 2e8, sustains: mode, sessionsMax: 1 };
+const seat = (gameId: string) => ({
+  sessionId: "session-1",
+  gameId,
+  presetId: "default-standard" as const,
+  mode: { width: 1920, height: 1080, fps: 60 },
+  bitrateKbpsMin: 8_000,
+  bitrateKbpsMax: 15_000,
+});
+
+class Child {
+  readonly process: ChildProcess;
+  readonly heard: FromChild[] = [];
+  readonly #waiting: ((message: FromChild) => void)[] = [];
+
+  constructor(file: string) {
+    this.process = fork(join(root, file), {
+      serialization: "advanced",
+      execArgv: [],
+      env: { UV_THREADPOOL_SIZE: "8" },
+    });
+    this.process.on("message", (raw) => {
+      const message = fromChild.parse(raw);
+      this.heard.push(message);
+      for (const listener of [...this.#waiting]) listener(message);
+    });
+  }
+
+  tell(message: ToChildInput): void {
+    this.process.send(message);
+  }
+
+  listen(listener: (message: FromChild) => void): void {
+    this.#waiting.push(listener);
+  }
+
+  /** The first message that matches, heard already or to come. */
+  hears<M extends FromChild>(matches: (message: FromChild) => message is M): Promise<M> {
+    const already = this.heard.find(matches);
+    if (already !== undefined) return Promise.resolve(already);
+    return new Promise((resolve) => this.listen((message) => matches(message) && resolve(message)));
+  }
+
+  async end(): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    this.tell({ type: "stop" });
+    await once(this.process, "exit");
+  }
+}
+
+const ofType =
+  <T extends FromChild["type"]>(type: T) =>
+  (message: FromChild): message is FromChild & { type: T } =>
+    message.type === type;
+const state =
+  (name: string, connectionId?: string) =>
+  (message: FromChild): message is FromChild & { type: "state" } =>
+    message.type === "state" &&
+    message.state === name &&
+    (connectionId ?? message.connectionId) === message.connectionId;
+
+let browser: BrowserContext;
+let profile: string;
+
+beforeAll(async () => {
+  profile = mkdtempSync(join(tmpdir(), "hotseat-browser-"));
+  browser = await chromium.launchPersistentContext(profile, {
+    executablePath: "/usr/bin/chromium",
+    headless: true,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+    viewport: { width: 800, height: 500 },
+  });
+  await browser.route("http://localhost/**", (route) => route.fulfill({ contentType: "text/html", body: page }));
+});
+
+afterAll(async () => {
+  await browser?.close();
+  rmSync(profile, { recursive: true, force: true });
+});
+
+/** A page that plays the session after one click. */
+async function play(child: Child, connectionId: string): Promise<Page> {
+  const tab = await browser.newPage();
+  await tab.exposeFunction("toAgent", (message: { type: "offer"; sdp: string }) =>
+    child.tell({ ...message, connectionId }),
+  );
+  child.listen((message) => {
+    if ((message.type === "answer" || message.type === "candidate") && message.connectionId === connectionId)
+      tab
+        .evaluate((signal) => (globalThis as never as { fromAgent(m: unknown): void }).fromAgent(signal), message)
+        .catch(() => {});
+  });
+  await tab.goto("http://localhost/");
+  child.tell({ type: "connect", connectionId, iceServers: [] });
+  await tab.getByRole("button").click();
+  await child.hears(state("connected", connectionId));
+  return tab;
+}
+
+let seq = 0;
+const send = (tab: Page, channel: "input" | "state", event: InputEvent) =>
+  tab.evaluate(`send("${channel}", [${encodeInput({ seq: ++seq, event }).join()}])`);
+const space = (down: boolean): InputEvent => ({ kind: "key", code: "Space", down });
+const halvesAre = (tab: Page, left: number, right: number) => tab.evaluate<number>(`halvesWhen(${left}, ${right})`);
+
+interface Stats {
+  video: {
+    keyFramesDecoded: number;
+    framesDecoded: number;
+    frameWidth: number;
+    pliCount: number;
+    framesPerSecond: number;
+  };
+  audio: { totalAudioEnergy: number; concealmentEvents: number };
+}
+const stats = (tab: Page) => tab.evaluate<Stats>("stats()");
+async function until<T>(read: () => Promise<T>, holds: (value: T) => boolean): Promise<T> {
+  for (;;) {
+    const value = await read();
+    if (holds(value)) return value;
+  }
+}
+
+describe("a session's process", () => {
+  const child = new Child("test/browser/fixtures/signal-game.js");
+  afterAll(() => child.end());
+  let tab: Page;
+
+  it("starts at what the machine sustains, and says why that is below what was asked", async () => {
+    await child.hears(ofType("prepared"));
+    child.tell({ type: "start", seat: seat("signal"), capabilities, title: "Signal" });
+    const { stream } = await child.hears(ofType("started"));
+    expect(stream).toMatchObject({ title: "Signal", mode, asked: { width: 1920 }, encoder: "libx264" });
+    expect(stream.why).toMatch("1280×720");
+  });
+
+  it("shows its picture and plays its sound after one click", async () => {
+    tab = await play(child, "first-player");
+    const { video, audio } = await until(
+      () => stats(tab),
+      ({ video, audio }) => (video?.framesDecoded ?? 0) > 60 && (audio?.totalAudioEnergy ?? 0) > 0.01,
+    );
+    expect(video.frameWidth).toBe(1280);
+    expect(audio.concealmentEvents).toBeLessThan(20);
+  });
+
+  it("hands input of both data channels and of the control socket to the game", async () => {
+    await halvesAre(tab, 0, 0);
+    await send(tab, "input", space(true));
+    await halvesAre(tab, 255, 0);
+    await send(tab, "state", { kind: "mouse-position", x: 1, y: 0 });
+    await halvesAre(tab, 255, 255);
+    child.tell({ type: "control", input: encodeInput({ seq: ++seq, event: space(false) }) });
+    await halvesAre(tab, 0, 255);
+  });
+
+  it("answers a PLI with a keyframe, and sends none unasked", async () => {
+    const before = await stats(tab);
+    const later = await until(
+      () => stats(tab),
+      ({ video }) => video.framesDecoded > before.video.framesDecoded + 60,
+    );
+    expect(later.video.keyFramesDecoded).toBe(before.video.keyFramesDecoded);
+    await tab.evaluate("askForKeyframe()");
+    const answered = await until(
+      () => stats(tab),
+      ({ video }) => video.keyFramesDecoded > before.video.keyFramesDecoded,
+    );
+    expect(answered.video.pliCount).toBeGreaterThan(before.video.pliCount);
+  });
+
+  it("lets a newer connection take over, and releases what the older one held", async () => {
+    await send(tab, "input", space(true));
+    await halvesAre(tab, 255, 255);
+    const second = await play(child, "second-player");
+    await halvesAre(second, 0, 255);
+    await until(
+      () => tab.evaluate<string>("rtc.input.readyState"),
+      (channel) => channel === "closed",
+    );
+    await tab.close();
+    tab = second;
+  });
+
+  it("says at once when the page closes its connection", async () => {
+    await tab.evaluate("rtc.connection.close()");
+    await child.hears(state("disconnected", "second-player"));
+    await tab.close();
+  });
+
+  it("takes the player back, tells that the game is over, and ends by itself", async () => {
+    tab = await play(child, "third-player");
+    await send(tab, "input", { kind: "key", code: "Escape", down: true });
+    const over = await child.hears(state("game-exited"));
+    expect(over.detail).toBe("the game was left");
+    if (child.process.exitCode === null) await once(child.process, "exit");
+    expect(child.process.exitCode).toBe(0);
+    await tab.close();
+  });
+});

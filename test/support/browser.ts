@@ -1,0 +1,46 @@
+// Debian's Chromium, headless, as a person's browser: no autoplay flag, nothing fetched from outside.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+
+const flags = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export interface Browser extends AsyncDisposable {
+  readonly context: BrowserContext;
+  readonly page: Page;
+  /** What the page printed or threw. */
+  readonly console: readonly string[];
+}
+
+export async function openBrowser(options: BrowserContextOptions = {}): Promise<Browser> {
+  const profile = mkdtempSync(join(tmpdir(), "hotseat-chromium-"));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM_PATH ?? "/usr/bin/chromium",
+    headless: true,
+    args: flags,
+    viewport: { width: 1280, height: 800 },
+    ...options,
+  });
+  const page = context.pages()[0] ?? (await context.newPage());
+  const lines: string[] = [];
+  page.on("console", (message) => lines.push(message.text()));
+  page.on("pageerror", (error) => lines.push(String(error)));
+  return {
+    context,
+    page,
+    console: lines,
+    async [Symbol.asyncDispose]() {
+      await context.close();
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}

@@ -1,0 +1,16 @@
+// What a person does: open the link, choose a quality, press Play, and wait for the picture.
+import type { Page } from "playwright-core";
+
+/** Resolves when the game's picture moves; with what the page said on the way. */
+export async function play(page: Page, link: string, options: { game?: string; quality?: string } = {}): Promise<void> {
+  await page.goto(link);
+  const card = page.locator(`[data-game="${options.game ?? "demo"}"]`);
+  await card.waitFor();
+  if (options.quality !== undefined) await page.locator("#quality").selectOption({ label: options.quality });
+  await card.locator("button.play").click();
+  await page.locator('body[data-phase="playing"]').waitFor({ timeout: 60_000 });
+  await page.waitForFunction(() => {
+    const video = document.querySelector<HTMLVideoElement>("#video");
+    return video !== null && video.videoWidth > 0 && video.getVideoPlaybackQuality().totalVideoFrames > 5;
+  });
+}
