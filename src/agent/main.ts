@@ -96,10 +96,10 @@ async function superviseVm(supervision: Supervision): Promise<never> {
   const nursery = new Nursery(log);
   const sessions: Sessions = new Sessions({
     launch: (seat) => {
-      const process = nursery.take();
+      const child = nursery.take();
       const network = { bindAddress, portMin: udpPorts?.begin, portMax: udpPorts?.end };
-      process.send({ type: "start", seat, capabilities, network });
-      return process;
+      child.send({ type: "start", seat, capabilities, network });
+      return child;
     },
     send: (message) => link.send(message),
     refresh: () => heartbeat.refresh(),
@@ -113,6 +113,7 @@ async function superviseVm(supervision: Supervision): Promise<never> {
     .then(() => end(`it was alone for ${config.controlPlaneLostSecondsMax} s`));
 
   const identity = await enrol(context, bootstrapToken);
+  signal.throwIfAborted();
   heard();
   const capabilities = await proveEncoder(context, identity, nursery);
   const link = new AgentLink({

@@ -5,7 +5,7 @@ import { Authenticator } from "../platform/auth.js";
 import { systemClock } from "../platform/clock.js";
 import { listenConfig, parseConfig } from "../platform/config.js";
 import { type Database, openDatabase } from "../platform/database.js";
-import { createHttpServer, type HttpServer, listen } from "../platform/http.js";
+import { createHttpServer, type HttpServer, listen, ownUrl } from "../platform/http.js";
 import { createLog, type Log } from "../platform/log.js";
 import { createRegistry, mountHealth, type Registry } from "../platform/metrics.js";
 import { loadSecrets, plainKey } from "../platform/secrets.js";
@@ -40,12 +40,11 @@ async function runRole(
   const secrets = await loadSecrets(options.secrets);
   const server = await createHttpServer({ config, authenticator: new Authenticator(secrets, systemClock), log });
   const registry = createRegistry();
-  let port = config.port;
   mountHealth(server, registry);
-  const publicUrl = () => config.publicUrl ?? `http://${config.host}:${port}`;
+  const publicUrl = () => config.publicUrl ?? ownUrl(server, config);
   try {
     await using _role = await mount({ server, registry, serviceKey: plainKey(secrets, "service"), log, publicUrl });
-    port = await listen(server, config);
+    await listen(server, config);
     log.info({ url: publicUrl() }, `${name} listens`);
     await aborted(signal);
   } finally {

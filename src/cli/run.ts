@@ -4,25 +4,34 @@ import { DatabaseStartError } from "../platform/database-start-error.js";
 import { ListenError } from "../platform/listen-error.js";
 
 const stopMsMax = 5_000;
+const sameWishMs = 1_000;
+const stopSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** A wrong situation that a person can mend; the message says how. */
 export class UserError extends Error {
   override name = "UserError";
 }
 
-/** `command` gets a signal that fires on the first SIGINT or SIGTERM; a second one, or 5 s, ends the process. */
+/**
+ * `command` gets a signal that fires on the first SIGINT, SIGTERM or SIGHUP; a later one, or 5 s, ends the process.
+ * Within a second more of them are the same wish: npm passes on a Ctrl-C that the terminal has sent to us as well.
+ */
 export async function runUntilSignalled(command: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const stop = new AbortController();
+  let firstAt = 0;
   const onSignal = () => {
-    if (stop.signal.aborted) process.exit(130);
+    if (stop.signal.aborted) {
+      if (performance.now() - firstAt > sameWishMs) process.exit(130);
+      return;
+    }
+    firstAt = performance.now();
     stop.abort();
     setTimeout(() => {
       console.error("Stopping took too long: ended by force.");
       process.exit(1);
     }, stopMsMax).unref();
   };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
+  for (const name of stopSignals) process.on(name, onSignal);
   try {
     await command(stop.signal);
     process.exitCode = 0;
@@ -32,8 +41,7 @@ export async function runUntilSignalled(command: (signal: AbortSignal) => Promis
       process.exitCode = 1;
     }
   } finally {
-    process.off("SIGINT", onSignal);
-    process.off("SIGTERM", onSignal);
+    for (const name of stopSignals) process.off(name, onSignal);
   }
 }
 

@@ -9,7 +9,7 @@ import { systemClock } from "../platform/clock.js";
 import { listenConfig, parseConfig } from "../platform/config.js";
 import { openDatabase } from "../platform/database.js";
 import { startEmbeddedPostgres } from "../platform/embedded-postgres.js";
-import { createHttpServer, listen } from "../platform/http.js";
+import { createHttpServer, listen, ownUrl } from "../platform/http.js";
 import { createLog, type Log } from "../platform/log.js";
 import { createRegistry, mountHealth } from "../platform/metrics.js";
 import { ensureSecrets, plainKey } from "../platform/secrets.js";
@@ -52,9 +52,7 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
   const authenticator = new Authenticator(secrets, systemClock);
   await using server = disposable(await createHttpServer({ config, authenticator, log }));
   const registry = createRegistry();
-  let port = config.port;
-  // Agents and roles on this machine use the loopback address, whatever name browsers use.
-  const ownUrl = () => `http://${isWildcard(config.host) ? "127.0.0.1" : config.host}:${port}`;
+  const url = () => ownUrl(server, config);
   const shared = {
     database,
     registry,
@@ -67,33 +65,30 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
   await using _streaming = await mountStreaming(server, {
     ...shared,
     config: parseConfig(streamingConfig, settings.streaming),
-    publicUrl: () => config.publicUrl ?? ownUrl(),
-    sessionUrl: ownUrl,
+    publicUrl: () => config.publicUrl ?? url(),
+    sessionUrl: url,
   });
   await using _session = await mountSession(server, {
     ...shared,
     config: parseConfig(sessionConfig, settings.session),
-    orchestratorUrl: ownUrl,
-    streamingUrl: ownUrl,
+    orchestratorUrl: url,
+    streamingUrl: url,
   });
   await using _orchestrator = await mountOrchestrator(server, {
     ...shared,
     config: parseConfig(orchestratorConfig, settings.orchestrator),
     dataDir: join(options.data, "vms"),
-    orchestratorUrl: ownUrl,
-    streamingUrl: ownUrl,
+    orchestratorUrl: url,
+    streamingUrl: url,
     endLocalVms: true,
   });
-  port = await listen(server, config);
-  say("services", `listen on ${ownUrl()}`);
+  await listen(server, config);
+  say("services", `listen on ${url()}`);
 
-  const link = `${config.publicUrl ?? ownUrl()}/#key=${plainKey(secrets, "session")}`;
+  const link = `${config.publicUrl ?? url()}/#key=${plainKey(secrets, "session")}`;
   say("play", link);
-  say(
-    "API",
-    `${ownUrl()}/docs   keys: ${join(options.data, "secrets.json")}   log: ${join(options.data, "hotseat.log")}`,
-  );
-  await warmUp(ownUrl(), plainKey(secrets, "operate"), Number(options.warm), log, signal).then(
+  say("API", `${url()}/docs   keys: ${join(options.data, "secrets.json")}   log: ${join(options.data, "hotseat.log")}`);
+  await warmUp(url(), plainKey(secrets, "operate"), Number(options.warm), log, signal).then(
     (made) => made > 0 && say("machines", `${made} starting, so that the first Play is instant`),
     (error: unknown) => log.warn({ err: error }, "no machine could be started ahead of the first Play"),
   );
@@ -116,8 +111,6 @@ async function warmUp(baseUrl: string, bearer: string, wanted: number, log: Log,
   }
   return missing;
 }
-
-const isWildcard = (host: string) => host === "0.0.0.0" || host === "::";
 
 /** A server that closes when it goes out of scope. */
 const disposable = <S extends { app: { close(): Promise<unknown> } }>(server: S): S & AsyncDisposable =>

@@ -1,5 +1,5 @@
 // The nouns of the catalogue: regions, GPU templates, streaming presets, games. Names are the seed's and never change.
-import { z } from "zod";
+import * as z from "zod";
 
 export const regionId = z.enum([
   "us-east-1",

@@ -1,6 +1,6 @@
 // The seed's seven events, as CloudEvents 1.0 in JSON. Written to the outbox with the change they tell of, relayed at
 // least once: consumers are idempotent by `id`. `subject` is the VM id (the region for VMPoolLowCapacity).
-import { z } from "zod";
+import * as z from "zod";
 import { regionId, templateId } from "./catalog.js";
 
 const place = { region: regionId, templateId };

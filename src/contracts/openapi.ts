@@ -1,5 +1,5 @@
 // The OpenAPI 3.1 document, made from the routes and their zod schemas: it cannot say anything the servers do not do.
-import { z } from "zod";
+import * as z from "zod";
 import { problemDocument, problemTypes } from "./problems.js";
 import type { Route } from "./route.js";
 

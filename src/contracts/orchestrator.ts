@@ -1,5 +1,5 @@
 // The orchestrator's HTTP surface: the seed's twelve endpoints at the seed's paths, the agent's three, lists and feeds.
-import { z } from "zod";
+import * as z from "zod";
 import { capabilities, gameId, gameSummary, presetId, providerId, regionId, templateId, videoMode } from "./catalog.js";
 import { vmEvent } from "./events.js";
 import { route } from "./route.js";

@@ -2,7 +2,7 @@
 //
 // A type is named for what the caller does next, not for where the failure arose. `detail` is public and says what to
 // do; internals go to the log. Drivers translate vendor errors at their own edge; HTTP maps problems once.
-import { z } from "zod";
+import * as z from "zod";
 
 export const problemTypes = {
   "invalid-request": { status: 400, title: "The request does not have the documented form", retryable: false },

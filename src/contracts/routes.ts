@@ -1,5 +1,5 @@
 // Every HTTP route of Hotseat, by operation id.
-import { z } from "zod";
+import * as z from "zod";
 import { orchestratorRoutes } from "./orchestrator.js";
 import { type Route, route } from "./route.js";
 import { sessionRoutes } from "./session.js";

@@ -1,5 +1,5 @@
 // The session service's HTTP surface: what an integrator's backend calls, and what the streaming role reports.
-import { z } from "zod";
+import * as z from "zod";
 import { gameSummary, presetId, providerId, regionId, templateId, videoMode } from "./catalog.js";
 import { placementRequest, sessionId, vmId } from "./orchestrator.js";
 import { route } from "./route.js";
@@ -79,7 +79,9 @@ export type SessionRequest = z.infer<typeof sessionRequest>;
 
 /** What the streaming role saw of a session's player; the session's table decides what follows. */
 export const connectionReport = z.strictObject({
-  vmId: vmId.nullable().describe("The VM whose agent says so, null: it has none yet; about an older seat it is ignored"),
+  vmId: vmId
+    .nullable()
+    .describe("The VM whose agent says so, null: it has none yet; about an older seat it is ignored"),
   state: z.enum(["connected", "disconnected", "idle", "left", "game-exited", "stream-failed"]),
   detail: z.string().max(500).optional(),
 });

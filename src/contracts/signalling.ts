@@ -2,7 +2,7 @@
 //
 // The browser offers, the agent answers (an agent that offers loses a DTLS race in Chromium). Ingest relays and decides
 // nothing: it checks that a ticket is genuine, the agent consumes its `jti` and hands out the resume secret.
-import { z } from "zod";
+import * as z from "zod";
 import { videoMode } from "./catalog.js";
 import { sessionId } from "./orchestrator.js";
 import { problemDocument } from "./problems.js";

@@ -1,5 +1,5 @@
 // The streaming role's surface: two HTTP endpoints, and three WebSockets whose messages are signalling.ts.
-import { z } from "zod";
+import * as z from "zod";
 import { sessionId } from "./orchestrator.js";
 import { route } from "./route.js";
 import { streamUrls, ticket } from "./session.js";

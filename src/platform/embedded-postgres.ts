@@ -20,8 +20,6 @@ import { asPostgres, type PostgresSite, preparePostgresSite, spawnOptions } from
 import { discardStaleLocks, findServer } from "./postmaster-lock.js";
 import { isAlive, listProcesses, type ProcessIdentity, processIdentity } from "./process-identity.js";
 
-export { DatabaseStartError };
-
 /** A server that recovers after a crash may need long. */
 const startMsMax = 120_000;
 const silentMsMax = 1_000;

@@ -10,7 +10,7 @@ import { Authenticator } from "./auth.js";
 import { createClient } from "./client.js";
 import { systemClock } from "./clock.js";
 import { listenConfig, parseConfig } from "./config.js";
-import { createHttpServer, type HttpServer, listen, serve } from "./http.js";
+import { createHttpServer, type HttpServer, listen, ownUrl, serve } from "./http.js";
 import { createLog } from "./log.js";
 import { ensureSecrets, plainKey, type Secrets } from "./secrets.js";
 import { type FeedItem, readFeed, sendFeed } from "./sse.js";
@@ -65,7 +65,8 @@ beforeAll(async () => {
       closed();
     }),
   );
-  baseUrl = `http://127.0.0.1:${await listen(server, config)}`;
+  await listen(server, config);
+  baseUrl = ownUrl(server, config);
 });
 afterAll(async () => {
   await server.app.close();

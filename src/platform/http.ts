@@ -3,7 +3,14 @@
 import cookie from "@fastify/cookie";
 import rateLimit from "@fastify/rate-limit";
 import websocket from "@fastify/websocket";
-import { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+  LogController,
+} from "fastify";
 import type { z } from "zod";
 import { Problem } from "../contracts/problems.js";
 import type { Route, RouteRequest } from "../contracts/route.js";
@@ -48,7 +55,7 @@ export async function createHttpServer(options: {
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 200 },
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
   });
   app.setErrorHandler((error, request, reply) => answerProblem(toProblem(error), request, reply, log));
   app.setNotFoundHandler((request, reply) =>
@@ -108,21 +115,32 @@ export function serve<R extends Route, S extends keyof R["responses"] & number>(
 }
 
 /** Listens, and says in words what is wrong when it cannot. Returns the port taken. */
-export async function listen({ app }: HttpServer, { host, port }: ListenConfig): Promise<number> {
+export async function listen(server: HttpServer, { host, port }: ListenConfig): Promise<number> {
   try {
-    await app.listen({ host, port });
+    await server.app.listen({ host, port });
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    if (code === "EADDRINUSE")
-      throw new ListenError(`Port ${port} is in use: stop what uses it, or take another with --port.`, { cause });
-    if (code === "EACCES")
-      throw new ListenError(`Port ${port} needs more rights: take one above 1023 with --port.`, { cause });
-    if (code === "EADDRNOTAVAIL")
-      throw new ListenError(`This machine has no address ${host}: check --host.`, { cause });
-    throw cause;
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+    const why = listenFailures[code]?.(host, port);
+    throw why === undefined ? cause : new ListenError(why, { cause });
   }
+  return boundPort(server) ?? port;
+}
+
+const listenFailures: Record<string, (host: string, port: number) => string> = {
+  EADDRINUSE: (_, port) => `Port ${port} is in use: stop what uses it, or take another with --port.`,
+  EACCES: (_, port) => `Port ${port} needs more rights: take one above 1023 with --port.`,
+  EADDRNOTAVAIL: (host) => `This machine has no address ${host}: check --host.`,
+};
+
+/** Where processes on this machine reach the server, whatever name browsers use; with its real port once it listens. */
+export function ownUrl(server: HttpServer, { host, port }: ListenConfig): string {
+  const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host;
+  return `http://${name}:${boundPort(server) ?? port}`;
+}
+
+function boundPort({ app }: HttpServer): number | null {
   const address = app.server.address();
-  return typeof address === "object" && address !== null ? address.port : port;
+  return typeof address === "object" && address !== null ? address.port : null;
 }
 
 /** Parses with a contract's schema. @throws Problem invalid-request naming every wrong field. */

@@ -9,6 +9,8 @@ import { type IceCandidate, signallingLimits } from "../contracts/signalling.js"
 const connectMsMax = 10_000;
 /** ICE often recovers by itself from a short gap; waiting longer costs more than a new connection (~300 ms). */
 const disconnectedMsMax = 4_000;
+/** A machine that closes its end says so by its channels long before ICE notices; `ended` may come with it. */
+const channelClosedMsMax = 1_000;
 const keepaliveMs = 1_000;
 const keepalive = Uint8Array.of(0xff);
 
@@ -45,6 +47,7 @@ export class Connection {
     this.#peer.addTransceiver("audio", { direction: "recvonly" });
     this.input = this.#peer.createDataChannel("input", { ordered: true });
     this.state = this.#peer.createDataChannel("state", { ordered: false, maxRetransmits: 0 });
+    this.input.onclose = () => this.#lostTouch(channelClosedMsMax);
     this.#peer.ontrack = ({ track, receiver }) => {
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
       this.handlers.track(track);
@@ -94,6 +97,7 @@ export class Connection {
   close(): void {
     clearTimeout(this.#deadline);
     clearInterval(this.#keepalive);
+    this.input.onclose = null;
     this.#peer.ontrack = this.#peer.onicecandidate = this.#peer.onconnectionstatechange = null;
     this.#peer.close();
   }
@@ -117,13 +121,17 @@ export class Connection {
         this.handlers.connected();
         break;
       case "disconnected":
-        this.#failAfter(disconnectedMsMax);
-        this.handlers.interrupted();
+        this.#lostTouch(disconnectedMsMax);
         break;
       case "failed":
         clearTimeout(this.#deadline);
         this.handlers.failed("network-blocked");
     }
+  }
+
+  #lostTouch(failMsMax: number): void {
+    this.#failAfter(failMsMax);
+    this.handlers.interrupted();
   }
 
   #failAfter(delayMs: number): void {

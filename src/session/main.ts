@@ -18,6 +18,9 @@ import { SessionService } from "./service.js";
 import { changedChannel, SessionStore } from "./session-store.js";
 import { sweep } from "./sweeper.js";
 
+// Less than a stopping process is given.
+const callMsMax = 4_000;
+
 export const sessionConfig = z.object({
   ...sessionLimits.shape,
   sweepMs: z.number().int().min(10).default(500).describe("How often the limits are looked at"),
@@ -46,7 +49,8 @@ export async function mountSession(server: HttpServer, deps: SessionDeps): Promi
 
   const store = new SessionStore(database);
   const clientOf = (url: () => string): RouteClient => ({
-    call: (route, request) => createClient({ baseUrl: url(), bearer: serviceKey }).call(route, request),
+    call: (route, request) =>
+      createClient({ baseUrl: url(), bearer: serviceKey, timeoutMs: callMsMax }).call(route, request),
   });
   const orchestrator = clientOf(orchestratorUrl);
   const streaming = clientOf(streamingUrl);
@@ -71,14 +75,23 @@ export async function mountSession(server: HttpServer, deps: SessionDeps): Promi
     const settled = work.finally(() => running.delete(settled));
     running.add(settled);
   };
-  const listening = database.listen(changedChannel, (notice) => {
-    if (notice.kind === "listening") return feed.gap();
-    run(
-      feed.changed(notice.payload).catch((error: unknown) => {
-        log.warn({ err: error }, "a change could not be told: its readers read again");
+  const tell = async (sessionId: string) => {
+    try {
+      await feed.changed(sessionId);
+    } catch (error) {
+      log.warn({ err: error }, "a change could not be told: the feed's readers read again");
+      feed.gap();
+    }
+  };
+  let listening: AsyncDisposable | undefined;
+  await new Promise<void>((heard) => {
+    listening = database.listen(changedChannel, (notice) => {
+      if (notice.kind === "notified") run(tell(notice.payload));
+      else {
         feed.gap();
-      }),
-    );
+        heard();
+      }
+    });
   });
   server.app.addHook("onListen", async () => {
     run(sweep({ store, service, limits: config, sweepMs: config.sweepMs, clock, log }, stop.signal));
@@ -87,7 +100,7 @@ export async function mountSession(server: HttpServer, deps: SessionDeps): Promi
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
-      await listening[Symbol.asyncDispose]();
+      await listening?.[Symbol.asyncDispose]();
       await Promise.all(running);
     },
   };

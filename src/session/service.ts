@@ -13,7 +13,7 @@ import type { Clock } from "../platform/clock.js";
 import type { Log } from "../platform/log.js";
 import { checkAt, deadlineOf, type SessionLimits } from "./deadlines.js";
 import type { Games } from "./games.js";
-import { advance, eventOf, isOver, type SessionEvent, type SessionRecord, toSession } from "./lifecycle.js";
+import { advance, type End, eventOf, isOver, type SessionEvent, type SessionRecord, toSession } from "./lifecycle.js";
 import type { SessionMetrics } from "./metrics.js";
 import { eventOfNoPlacement, eventOfPlacement, interruptedCreation } from "./reconcile.js";
 import type { SessionStore, Timers } from "./session-store.js";
@@ -158,13 +158,15 @@ export class SessionService {
   }
 
   async #assign({ sessionId, request, tenant }: SessionRecord): Promise<Assignment> {
-    const { orchestrator, store } = this.deps;
+    const { orchestrator, store, clock, limits } = this.deps;
     try {
       const { body } = await orchestrator.call(orchestratorRoutes.assign, { body: { sessionId, request, tenant } });
       return body;
     } catch (error) {
       if (!(error instanceof Problem && refusals.includes(error.type))) {
-        await this.#giveUp(sessionId, "no-capacity", "The orchestrator did not answer.");
+        await this.#giveUp(sessionId, { reason: "no-capacity", detail: "The orchestrator did not answer." });
+        // It may be granted yet: the request can outlive our patience.
+        await store.oweWithdrawal(sessionId, clock.now() + limits.intentMs);
         throw asUnavailable(error);
       }
       await store.discard(sessionId);
@@ -180,7 +182,9 @@ export class SessionService {
     try {
       return await this.#streamUrl(sessionId);
     } catch (error) {
-      await this.#giveUp(sessionId, "stream-failed", "The streaming service did not answer.");
+      await this.#giveUp(sessionId, { reason: "stream-failed", detail: "The streaming service did not answer." });
+      // Ended by somebody else meanwhile, it was withdrawn before it had its seat.
+      await this.deps.store.oweWithdrawal(sessionId, this.deps.clock.now());
       throw asUnavailable(error);
     }
   }
@@ -190,8 +194,8 @@ export class SessionService {
     return body;
   }
 
-  async #giveUp(sessionId: string, reason: "no-capacity" | "stream-failed", detail: string): Promise<void> {
-    await this.#change(sessionId, () => ({ type: "failed", end: { reason, detail } }));
+  async #giveUp(sessionId: string, end: End): Promise<void> {
+    await this.#change(sessionId, () => ({ type: "failed", end }));
   }
 
   async #eventOfSeat(session: SessionRecord): Promise<SessionEvent | null> {
@@ -246,13 +250,7 @@ export class SessionService {
 }
 
 /** What the orchestrator may refuse a session for; anything else it answers is a failure of ours, not of the caller's. */
-const refusals: readonly ProblemType[] = [
-  "invalid-request",
-  "not-found",
-  "no-free-seat",
-  "capacity-exhausted",
-  "rate-limited",
-];
+const refusals: readonly ProblemType[] = ["invalid-request", "no-free-seat", "capacity-exhausted", "rate-limited"];
 
 const asUnavailable = (error: unknown): Problem =>
   error instanceof Problem && error.type === "unavailable"

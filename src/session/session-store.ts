@@ -182,12 +182,12 @@ export class SessionStore {
     return rows.map((row) => row.session_id);
   }
 
-  /** What was asked for the session may have been granted after its end: it is to be given back once more. */
-  async oweWithdrawal(sessionId: string, now: number): Promise<void> {
+  /** A seat may have been granted after the session's end, and even after its withdrawal: one more is due at `at`. */
+  async oweWithdrawal(sessionId: string, at: number): Promise<void> {
     await this.database.query(
       `update session.sessions set owes_withdraw = true, withdraw_at = $2, withdraw_attempts = 0
-        where session_id = $1 and ended_at is not null`,
-      [sessionId, instant(now)],
+        where session_id = $1 and ended_at is not null and not owes_withdraw`,
+      [sessionId, instant(at)],
     );
   }
 

@@ -28,13 +28,14 @@ export async function sweep(deps: SweeperDeps, signal: AbortSignal): Promise<voi
   const again = (now: number) => ({ waiting: now + limits.queueRefreshMs, seated: now + limits.seatCheckMs });
   const jobs = {
     "ending sessions past their limits": async (now: number) => {
-      await inParallel(await store.pastDeadline(now, batchMax), (id) => service.expire(id));
+      await inParallel(await store.pastDeadline(now, batchMax), signal, (id) => service.expire(id));
     },
     "comparing sessions with the orchestrator": async (now: number) => {
-      await inParallel(await store.claimChecks(now, again(now), batchMax), (id) => service.reconcile(id));
+      await inParallel(await store.claimChecks(now, again(now), batchMax), signal, (id) => service.reconcile(id));
     },
     "giving seats back": async (now: number) => {
-      await inParallel(await store.claimWithdrawals(now, batchMax, withdrawBackoff), (id) => service.withdraw(id));
+      const owing = await store.claimWithdrawals(now, batchMax, withdrawBackoff);
+      await inParallel(owing, signal, (id) => service.withdraw(id));
     },
   };
   await Promise.all(
@@ -52,14 +53,20 @@ export async function sweep(deps: SweeperDeps, signal: AbortSignal): Promise<voi
 }
 
 /** At most `callsMax` at once; one that fails stops none of the others, and is thrown at the end. */
-async function inParallel(ids: string[], work: (id: string) => Promise<void>): Promise<void> {
+async function inParallel(
+  ids: readonly string[],
+  signal: AbortSignal,
+  work: (id: string) => Promise<void>,
+): Promise<void> {
   const failures: unknown[] = [];
   const queue = ids.values();
   const worker = async () => {
-    for (const id of queue)
+    for (const id of queue) {
+      if (signal.aborted) return;
       await work(id).catch((error: unknown) => {
         failures.push(error);
       });
+    }
   };
   await Promise.all(Array.from({ length: Math.min(callsMax, ids.length) }, worker));
   if (failures.length > 0) throw failures[0];

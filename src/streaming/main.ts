@@ -16,6 +16,9 @@ import { Rooms } from "./signalling/rooms.js";
 
 const agentMessagesPerSecondMax = 2_000;
 
+// Less than a stopping process is given.
+const callMsMax = 4_000;
+
 const count = (standard: number) => z.number().int().min(1).default(standard);
 
 export const streamingConfig = z.object({
@@ -49,7 +52,8 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
   const log = server.log.child({ role: "streaming" });
   const metrics = new StreamingMetrics(registry);
   const sessions: RouteClient = {
-    call: (route, request) => createClient({ baseUrl: sessionUrl(), bearer: serviceKey }).call(route, request),
+    call: (route, request) =>
+      createClient({ baseUrl: sessionUrl(), bearer: serviceKey, timeoutMs: callMsMax }).call(route, request),
   };
   const reports = new Reports({ sessions, random, log });
   const iceServers = (sessionId: string, now: number) => iceServersFor(config.iceServers, sessionId, now);
@@ -107,7 +111,7 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
           serviceKey,
           random,
           log,
-          onOpen: () => run(rooms.readAgain()),
+          onOpen: () => run(rooms.readAgain(stop.signal)),
           onSession: (session) => rooms.sessionChanged(session),
         },
         stop.signal,

@@ -71,26 +71,34 @@ describe("creating a session", () => {
   });
 
   it("is refused, with nothing left behind, when the orchestrator is away", async () => {
-    const { orchestrator } = await open({ session: { gamesCacheMs: 60_000 } });
+    const { orchestrator } = await open({ session: { gamesCacheMs: 60_000, intentMs: 100 } });
     await stage.integrator.call(sessionRoutes.listGames);
     await orchestrator.stop();
     expect(await problemOf(create(stage))).toMatchObject({ type: "unavailable", status: 503 });
     const { body } = await stage.integrator.call(sessionRoutes.listSessions, { query: {} });
     expect(body.sessions).toMatchObject([{ status: "FAILED", end: { reason: "no-capacity" } }]);
     await orchestrator.start();
-    await stage.database.query("select 1");
     await untilSettled();
     expect(orchestrator.placements.size).toBe(0);
   });
 
-  it("gives the seat back when the URLs cannot be had", async () => {
-    const { orchestrator } = await open({ session: { gamesCacheMs: 60_000 } });
+  it("gives back a seat that is granted to a session that was ended meanwhile", async () => {
+    const { orchestrator } = await open();
     orchestrator.addVm("vm-1", 1);
-    // The session is over by the time the streaming role looks at it.
-    orchestrator.beforeAnswer = async (sessionId) => void (await end(stage, sessionId));
+    orchestrator.beforeAssign = async (sessionId) => void (await end(stage, sessionId));
     expect(await problemOf(create(stage))).toMatchObject({ type: "unavailable" });
     await untilSettled();
     expect(orchestrator.seated("vm-1")).toEqual([]);
+  });
+
+  it("gives the seat back when the streaming role is away", async () => {
+    const { orchestrator, streamingServer } = await open();
+    orchestrator.addVm("vm-1", 1);
+    await streamingServer.app.close();
+    expect(await problemOf(create(stage))).toMatchObject({ type: "unavailable" });
+    expect(orchestrator.seated("vm-1")).toEqual([]);
+    const { body } = await stage.operator.call(sessionRoutes.listSessions, { query: {} });
+    expect(body.sessions).toMatchObject([{ status: "FAILED", end: { reason: "stream-failed" } }]);
   });
 
   it("leaves no trace when the orchestrator refuses it, and names the field", async () => {
@@ -201,6 +209,23 @@ describe("a session's end", () => {
     expect(await end(stage, sessionId)).toEqual(first);
   });
 
+  it("comes once, whatever else is said of the session at the same moment", async () => {
+    const { orchestrator } = await open();
+    orchestrator.addVm("vm-1", 1);
+    const { sessionId } = (await create(stage)).body;
+    const states = ["connected", "disconnected", "connected", "left", "idle"] as const;
+    const answers = await Promise.all([
+      ...states.map((state) => report(stage, sessionId, state)),
+      end(stage, sessionId),
+      end(stage, sessionId),
+    ]);
+    const ends = new Set(answers.flatMap((session) => (session.end === null ? [] : [session.end.reason])));
+    expect(ends.size).toBe(1);
+    expect(await get(stage, sessionId)).toMatchObject({ status: "ENDED", end: { reason: [...ends][0] } });
+    await untilSettled();
+    expect(orchestrator.seated("vm-1")).toEqual([]);
+  });
+
   it("comes at once while the orchestrator is away, and the seat is given back when it returns", async () => {
     const { orchestrator } = await open();
     orchestrator.addVm("vm-1", 1);
@@ -252,17 +277,54 @@ describe("following the orchestrator", () => {
   });
 
   it("repairs a creation that stopped between intent and answer: FAILED, and the seat given back", async () => {
-    const { orchestrator, watcher, database } = await open({ session: { intentMs: 50 } });
+    const { orchestrator } = await open({ session: { intentMs: 50 } });
     orchestrator.addVm("vm-1", 1);
-    const { sessionId } = (await create(stage)).body;
-    // What a process that died after the assign leaves behind.
-    await database.query(
-      `update session.sessions set intent = true, status = 'QUEUED', seat = null, ready_at = null, deadline_at = null,
-              check_at = now() where session_id = $1`,
-      [sessionId],
-    );
-    expect((await watcher.until(sessionId, "FAILED")).end?.reason).toBe("no-capacity");
+    const seated = new Promise<string>((resolve) => {
+      orchestrator.beforeAnswer = (sessionId) => {
+        resolve(sessionId);
+        return new Promise(() => {});
+      };
+    });
+    const unanswered = problemOf(create(stage));
+    const sessionId = await seated;
+    const restart = await stage.stopSession();
+    expect(await unanswered).toMatchObject({ type: "unavailable" });
+    expect(orchestrator.seated("vm-1")).toEqual([sessionId]);
+    const watcher = await restart();
     await orchestrator.until(() => orchestrator.seated("vm-1").length === 0);
+    expect(await watcher.until(sessionId, "FAILED")).toMatchObject({ end: { reason: "no-capacity" } });
+  });
+});
+
+describe("with the real orchestrator", () => {
+  it("a session waits for a VM to be made, is READY, joined, and gives its seat back", async () => {
+    const simulated = { provisioningMs: 100, bootMs: 100 };
+    const { watcher, integrator } = await open({
+      orchestrator: { places: [{ provider: "simulated" }], reconcileSeconds: 0.05, simulated },
+    });
+    const { status, body } = await create(stage, { client: "api" });
+    expect(status).toBe(202);
+    const { sessionId } = body;
+    const player = await stage.player(body.urls.signalling, { type: "hello", ticket: body.ticket });
+    await player.next("progress");
+    const { vmId, provider } = await watcher.until(sessionId, "READY");
+    expect(provider).toBe("simulated");
+    const agent = await stage.agent(vmId!);
+    await player.next("welcome");
+    agent.report(sessionId, "connected");
+    await watcher.until(sessionId, "ACTIVE");
+    player.say({ type: "bye" });
+    expect(await player.next("ended")).toMatchObject({ reason: "ended-by-player" });
+    await untilSettled();
+    expect(await problemOf(stage.placementOf(sessionId))).toMatchObject({ type: "not-found" });
+    const again = await integrator.call(sessionRoutes.createSession, { body: { gameId: "film", client: "api" } });
+    expect(again).toMatchObject({ status: 201, body: { vmId, presetId: "default-standard" } });
+  });
+
+  it("refuses a game that is not there, naming the field", async () => {
+    await open({ orchestrator: { places: [{ provider: "simulated" }] } });
+    const problem = await problemOf(create(stage, { gameId: "unknown-game" }));
+    expect(problem).toMatchObject({ type: "invalid-request", extra: { errors: [{ field: "gameId" }] } });
   });
 });
 
@@ -273,11 +335,11 @@ describe("who sees what", () => {
     const { sessionId } = (await create(stage)).body;
     const params = { sessionId };
     for (const attempt of [
-      otherTenant.call(sessionRoutes.getSession, { params }),
-      otherTenant.call(sessionRoutes.endSession, { params }),
-      otherTenant.call(sessionRoutes.createTicket, { params }),
+      () => otherTenant.call(sessionRoutes.getSession, { params }),
+      () => otherTenant.call(sessionRoutes.endSession, { params }),
+      () => otherTenant.call(sessionRoutes.createTicket, { params }),
     ])
-      expect(await problemOf(attempt)).toMatchObject({ type: "not-found" });
+      expect(await problemOf(attempt())).toMatchObject({ type: "not-found" });
     const { body } = await otherTenant.call(sessionRoutes.listSessions, { query: {} });
     expect(body.sessions).toEqual([]);
     expect((await get(stage, sessionId)).status).toBe("READY");
@@ -322,14 +384,14 @@ describe("who sees what", () => {
     await open();
     const params = { sessionId: "nobody" };
     for (const attempt of [
-      stage.operator.call(sessionRoutes.getSession, { params }),
-      stage.operator.call(sessionRoutes.endSession, { params }),
-      stage.operator.call(sessionRoutes.createTicket, { params }),
-      stage.service.call(sessionRoutes.reportConnection, { params, body: { vmId: "vm-1", state: "connected" } }),
-      stage.streaming.call(streamingRoutes.streamUrl, { params }),
-      stage.streaming.call(streamingRoutes.streamStatus, { params }),
+      () => stage.operator.call(sessionRoutes.getSession, { params }),
+      () => stage.operator.call(sessionRoutes.endSession, { params }),
+      () => stage.operator.call(sessionRoutes.createTicket, { params }),
+      () => stage.service.call(sessionRoutes.reportConnection, { params, body: { vmId: "vm-1", state: "connected" } }),
+      () => stage.streaming.call(streamingRoutes.streamUrl, { params }),
+      () => stage.streaming.call(streamingRoutes.streamStatus, { params }),
     ])
-      expect(await problemOf(attempt)).toMatchObject({ type: "not-found" });
+      expect(await problemOf(attempt())).toMatchObject({ type: "not-found" });
   });
 
   it("counts what it does", async () => {

@@ -47,6 +47,7 @@ export class OpusEncoder {
       application: "lowdelay",
       frame_duration: String(soundFrameMs),
       vbr: "constrained",
+      compression_level: "5",
     });
     const result = await context.open2(codec, settings);
     if (result < 0) {

@@ -79,6 +79,7 @@ export class Heartbeat {
         body: { sessions: running() },
         signal,
       });
+      if (signal.aborted) return;
       this.#refusals = 0;
       heard();
       if (body.status === "TERMINATED" || body.status === "ERROR") return this.#end?.(`the VM is ${body.status}`);

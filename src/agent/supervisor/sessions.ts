@@ -23,8 +23,8 @@ type SessionState = Report["state"];
 /** After these the session has nothing left to run. */
 const finalStates: ReadonlySet<SessionState> = new Set(["left", "game-exited", "stream-failed"]);
 
-/** Far above the tens of milliseconds it takes from a spare: a game's start may be slow. */
-const startMsMax = 10_000;
+/** Far above what it takes from a spare: a game may be slow to open, on a machine that is busy. */
+const startMsMax = 20_000;
 
 const detailCharsMax = 500;
 

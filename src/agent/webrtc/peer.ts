@@ -113,7 +113,7 @@ export class Peer {
       extensions: { playoutDelay: video.playoutDelayId, transportSequence: video.transportSequenceId },
       rtx: video.rtxPayloadType === null ? null : { ssrc: sources.rtxSsrc, payloadType: video.rtxPayloadType },
       firstSequence: randomInt(0x1_0000),
-      send: (packet) => sendOn(videoTrack, packet),
+      send: (packet) => videoTrack.sendMessageBinary(packet),
     });
     videoTrack.onOpen(() => this.#open());
     videoTrack.onMessage((packet) => this.#receive(packet, ssrc));
@@ -147,11 +147,12 @@ export class Peer {
   }
 
   sendPicture(unit: AccessUnit, timestamp: number, nowMs: number): void {
-    if (!this.#ended) this.#video?.sendAccessUnit(unit.bytes, { timestamp, keyframe: unit.keyframe, nowMs });
+    const { bytes, keyframe } = unit;
+    this.#whileOpen(this.#videoTrack, () => this.#video?.sendAccessUnit(bytes, { timestamp, keyframe, nowMs }));
   }
 
   sendSound(payload: Buffer, timestamp: number, nowMs: number): void {
-    if (!this.#ended) this.#sound?.sendPayload(payload, timestamp, nowMs);
+    this.#whileOpen(this.#soundTrack, () => this.#sound?.sendPayload(payload, timestamp, nowMs));
   }
 
   /** Resolves when the native side is gone; keep the peer until then. */
@@ -176,7 +177,7 @@ export class Peer {
       extensions: { playoutDelay: null, transportSequence: null },
       rtx: null,
       firstSequence: randomInt(0x1_0000),
-      send: (packet) => sendOn(track, packet),
+      send: (packet) => track.sendMessageBinary(packet),
     });
     track.onMessage(() => this.#events.heard());
     track.onClosed(() => {});
@@ -191,8 +192,18 @@ export class Peer {
   #report(): void {
     const epochMs = Date.now();
     const nowMs = performance.now();
-    this.#video?.sendReport(epochMs, nowMs);
-    this.#sound?.sendReport(epochMs, nowMs);
+    this.#whileOpen(this.#videoTrack, () => this.#video?.sendReport(epochMs, nowMs));
+    this.#whileOpen(this.#soundTrack, () => this.#sound?.sendReport(epochMs, nowMs));
+  }
+
+  /** A track may be closed by its own thread between two packets of a frame: then the rest has nowhere to go. */
+  #whileOpen(track: Track | null, send: () => void): void {
+    if (this.#ended || track === null || !track.isOpen()) return;
+    try {
+      send();
+    } catch (error) {
+      if (track.isOpen()) throw error;
+    }
   }
 
   #adopt(channel: DataChannel): void {
@@ -220,7 +231,9 @@ export class Peer {
       this.#events.keyframeWanted();
     } else if (feedback.type === "nack" && feedback.ssrc === ssrc) {
       const context = { nowMs: performance.now(), roundTripMs: this.#roundTripMs, bitrateKbps: this.#bitrateKbps };
-      if (this.#video?.resend(feedback.sequences, context)) this.#events.keyframeWanted();
+      this.#whileOpen(this.#videoTrack, () => {
+        if (this.#video?.resend(feedback.sequences, context)) this.#events.keyframeWanted();
+      });
     } else if (feedback.type === "report" && feedback.ssrc === ssrc) {
       const measured = roundTripMs(Date.now(), feedback.lastSenderReport, feedback.delaySinceLastSenderReport);
       if (measured !== null) this.#roundTripMs = measured;
@@ -242,11 +255,6 @@ export class Peer {
     this.#soundTrack?.close();
     this.#connection.close();
   }
-}
-
-/** A track may close between two packets of a frame; then the rest of the frame has nowhere to go. */
-function sendOn(track: Track, packet: Buffer): void {
-  if (track.isOpen()) track.sendMessageBinary(packet);
 }
 
 function bytesOf(message: string | Buffer | ArrayBuffer): Uint8Array {

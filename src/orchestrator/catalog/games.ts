@@ -13,11 +13,11 @@ export const games: readonly Game[] = [
   {
     gameId: "demo",
     title: "Comet Run",
-    tagline: "Steer a comet through the belt, gather light, and do not get hit.",
+    tagline: "Two minutes through the belt: gather sparks in chains, dodge or shoot what comes.",
     controls: [
-      { input: "keyboard", text: "Arrow keys or WASD to steer, Space to dash" },
-      { input: "mouse", text: "Move to steer, click to dash" },
-      { input: "gamepad", text: "Left stick to steer, A to dash" },
+      { input: "keyboard", text: "Arrow keys or WASD to steer, Space to fire" },
+      { input: "mouse", text: "Move to steer, click to fire" },
+      { input: "gamepad", text: "Left stick to steer, A to fire" },
     ],
     presetId: "default-standard",
     needs: { vcpus: 1, ramGb: 1, vramGb: 0.5 },

@@ -1,7 +1,7 @@
-// The outbox: events are appended in the transaction of the change they tell of, and read back by windows (cursor.ts).
+// The outbox: events are appended in the transaction of the change they tell of, and read back in order (cursor.ts).
 import type { EventData, EventType, VmEvent } from "../../contracts/events.js";
 import type { Queryable } from "../../platform/database.js";
-import { type EventId, formatEventId, type Window } from "./cursor.js";
+import { type Cursor, cursorAfter, type Seen } from "./cursor.js";
 
 /** The one channel other loops and replicas listen on; the payload says what to look at again. */
 export const changesChannel = "orchestrator";
@@ -23,7 +23,7 @@ export const vmEventOf = <T extends EventType>(
   data: EventData<T>,
 ): NewEvent<T> => ({ type, subject, data, vmVersion: vm?.version ?? null });
 
-/** Appends in the order given, and signals. Call it after the rows' locks are taken: `seq` is their order. */
+/** Appends in the order given, and signals. Call it under the VM's row lock: `seq` is the order of its changes. */
 export async function appendEvents(
   tx: Queryable,
   events: readonly NewEvent[],
@@ -54,56 +54,57 @@ export async function appendEvents(
   );
 }
 
-export interface OutboxRow extends EventId {
+export interface OutboxRow {
+  readonly seq: number;
   readonly event: VmEvent;
-  readonly vmVersion: number | null;
 }
 
-/** The oldest transaction still running, and whether committed events wait for it to end. */
-export async function readHorizon(db: Queryable): Promise<{ horizon: bigint; held: boolean }> {
-  const { horizon, held } = await db.one<{ horizon: string; held: boolean }>({
-    name: "outbox-horizon",
-    text: `
-      select s.xmin::text as horizon, exists (select from orchestrator.outbox where xid >= s.xmin) as held
-        from (select pg_snapshot_xmin(pg_current_snapshot()) as xmin) s`,
-  });
-  return { horizon: BigInt(horizon), held };
+interface StoredEvent {
+  seq: number;
+  type: EventType;
+  subject: string;
+  data: unknown;
+  at: Date;
+  xmin: string;
+  xmax: string;
 }
 
-export async function readPage(db: Queryable, window: Window, pageMax: number): Promise<OutboxRow[]> {
-  const rows = await db.query<{
-    xid: string;
-    seq: string;
-    type: EventType;
-    subject: string;
-    vmVersion: number | null;
-    data: unknown;
-    at: Date;
-  }>(
+/** The next rows, and the transactions of the snapshot that saw them. */
+export async function readOutbox(db: Queryable, after: Cursor, pageMax: number): Promise<Seen<OutboxRow>> {
+  const rows = await db.query<StoredEvent>(
     {
-      name: "outbox-page",
+      name: "outbox-read",
       text: `
-        select xid::text, seq::text, type, subject, vm_version as "vmVersion", data, created_at as at
-          from orchestrator.outbox
-         where xid < $1::xid8 and (xid > $2::xid8 or seq > $3::bigint) and seq > $4::bigint
-         order by outbox.seq limit $5`,
+        select seq, type, subject, data, created_at as at,
+               pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
+               pg_snapshot_xmax(pg_current_snapshot())::text as xmax
+          from orchestrator.outbox where seq > $1 order by seq limit $2`,
     },
-    [String(window.toXid), String(window.afterXid), String(window.orAfterSeq), String(window.pageSeq), pageMax],
+    [after.seq, pageMax],
   );
-  return rows.map(({ type, subject, data, at, vmVersion, ...position }) => {
-    const id = { xid: BigInt(position.xid), seq: BigInt(position.seq) };
-    const event = {
-      specversion: "1.0",
-      id: formatEventId(id),
-      source: "/hotseat/orchestrator",
-      type,
-      subject,
-      time: at.toISOString(),
-      datacontenttype: "application/json",
-      data,
-    } as VmEvent; // our own rows, typed when they were appended
-    return { ...id, event, vmVersion };
-  });
+  return {
+    rows: rows.map((row) => ({ seq: row.seq, event: toEvent(row) })),
+    xmin: BigInt(rows[0]?.xmin ?? 0),
+    xmax: BigInt(rows[0]?.xmax ?? 0),
+  };
+}
+
+const toEvent = ({ seq, type, subject, data, at }: StoredEvent) =>
+  ({
+    specversion: "1.0",
+    id: String(seq),
+    source: "/hotseat/orchestrator",
+    type,
+    subject,
+    time: at.toISOString(),
+    datacontenttype: "application/json",
+    data,
+  }) as VmEvent; // our own rows, typed when they were appended
+
+/** After the newest event; after `seq` where that is earlier, and no restored database has gone back behind it. */
+export async function findCursor(db: Queryable, seq: number | null): Promise<Cursor> {
+  const { newest } = await db.one<{ newest: number }>("select last_value as newest from orchestrator.outbox_seq_seq");
+  return cursorAfter(seq === null ? newest : Math.min(seq, newest));
 }
 
 /**
@@ -113,23 +114,21 @@ export async function readPage(db: Queryable, window: Window, pageMax: number): 
 export async function withRelayCursor<R>(
   tx: Queryable,
   name: string,
-  publish: (fromXid: bigint) => Promise<{ movedTo: bigint | null; result: R }>,
+  publish: (after: Cursor) => Promise<{ cursor: Cursor; result: R }>,
 ): Promise<R | null> {
   const { locked } = await tx.one<{ locked: boolean }>(
     "select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as locked",
     [`hotseat relay ${name}`],
   );
   if (!locked) return null;
-  const cursor = await tx.maybeOne<{ fromXid: string }>(
-    `select from_xid::text as "fromXid" from orchestrator.relay_cursors where name = $1`,
-    [name],
-  );
-  const { movedTo, result } = await publish(BigInt(cursor?.fromXid ?? "1"));
-  if (movedTo !== null)
+  const row = await tx.maybeOne<{ seq: number }>("select seq from orchestrator.relay_cursors where name = $1", [name]);
+  const before = row?.seq ?? 0;
+  const { cursor, result } = await publish(cursorAfter(before));
+  if (cursor.seq > before)
     await tx.query(
-      `insert into orchestrator.relay_cursors (name, from_xid) values ($1, $2::xid8)
-       on conflict (name) do update set from_xid = excluded.from_xid`,
-      [name, String(movedTo)],
+      `insert into orchestrator.relay_cursors (name, seq) values ($1, $2)
+       on conflict (name) do update set seq = excluded.seq`,
+      [name, cursor.seq],
     );
   return result;
 }

@@ -134,7 +134,7 @@ function serveReadings(server: HttpServer, deps: RoutesDeps): void {
     const last = after === undefined ? null : parseEventId(after);
     if (after !== undefined && last === null)
       throw new Problem("invalid-request", "That is not the id of an event.", {
-        errors: [{ field: "after", message: "must be the id of an event: <number>-<number>" }],
+        errors: [{ field: "after", message: "must be the id of an event" }],
       });
     return sendFeed(reply, (signal) =>
       followEvents({ db: database, last, bell: eventsBell, signal: AbortSignal.any([signal, stopping]) }),

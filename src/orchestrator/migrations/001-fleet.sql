@@ -80,20 +80,18 @@ create table orchestrator.low_pools (
 );
 
 create table orchestrator.outbox (
-  xid        xid8 not null default pg_current_xact_id(),
-  seq        bigint generated always as identity unique,
+  seq        bigint generated always as identity primary key,
   type       text not null,
   subject    text not null,
   vm_version integer,
   data       jsonb not null,
-  created_at timestamptz not null,
-  primary key (xid, seq)
+  created_at timestamptz not null
 );
 
--- Up to which transaction (exclusive) a relay has published.
+-- The last event a relay has published.
 create table orchestrator.relay_cursors (
-  name     text primary key,
-  from_xid xid8 not null
+  name text primary key,
+  seq  bigint not null
 );
 
 -- The simulated provider's machines: its cloud, so to speak. Only that provider reads and writes it.

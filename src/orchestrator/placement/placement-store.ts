@@ -9,7 +9,7 @@ import { Problem } from "../../contracts/problems.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Database, Queryable } from "../../platform/database.js";
 import { appendEvents, type NewEvent, vmEventOf } from "../events/outbox-store.js";
-import { takesSessions } from "../vm/lifecycle.js";
+import { nextStatusOr409, takesSessions } from "../vm/lifecycle.js";
 import {
   candidateColumns,
   changeVm,
@@ -177,6 +177,7 @@ export class PlacementStore {
   async release(vmId: string, sessionId: string, reason: string): Promise<void> {
     await this.db.transaction(async (tx) => {
       const vm = await lockVm(tx, vmId);
+      nextStatusOr409(vm, "released");
       if (!(await this.#leave(tx, vm, sessionId, reason)))
         throw new Problem("not-found", `Session ${sessionId} has no seat on VM ${vmId}.`);
     });
@@ -269,6 +270,7 @@ export class PlacementStore {
     return after;
   }
 
+  /** False: the session has no seat there. */
   async #leave(tx: Queryable, vm: LockedVm, sessionId: string, reason: string): Promise<boolean> {
     const { count } = await tx.one<{ count: number }>(
       "select count(*) from orchestrator.placements where vm_id = $1 and session_id <> $2",

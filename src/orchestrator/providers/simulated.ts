@@ -55,6 +55,12 @@ export class SimulatedProvider implements Provider {
     this.#wake.abort();
   }
 
+  /** As when a cloud takes a machine back. */
+  async lose(vmId: string): Promise<void> {
+    await this.deps.instances.remove(vmId);
+    for (const listener of this.#listeners) listener();
+  }
+
   async terminate(vmId: string): Promise<void> {
     await this.deps.instances.remove(vmId);
   }

@@ -16,7 +16,7 @@ export class Mouse {
   readonly #options: MouseOptions;
   readonly #motion = new MotionSum();
   readonly #down = new Set<number>();
-  #placedAtMs = 0;
+  #placed = { atMs: 0, x: -1, y: -1 };
 
   constructor(options: MouseOptions) {
     this.#options = options;
@@ -66,7 +66,7 @@ export class Mouse {
     if (this.#locked) {
       this.#motion.add(event.movementX, event.movementY);
       this.#sendMotion(false);
-    } else if (performance.now() - this.#placedAtMs >= motionMsMin) this.#place(event);
+    } else if (performance.now() - this.#placed.atMs >= motionMsMin) this.#place(event);
   }
 
   // What raw updates held back goes out with the frame, so that the last stretch of a movement is never missing.
@@ -93,10 +93,10 @@ export class Mouse {
 
   #place(event: PointerEvent): void {
     const { video, send } = this.#options;
-    if (video.videoWidth === 0) return;
-    this.#placedAtMs = performance.now();
-    const picture = { width: video.videoWidth, height: video.videoHeight };
     const point = { x: event.clientX, y: event.clientY };
+    if (video.videoWidth === 0 || (point.x === this.#placed.x && point.y === this.#placed.y)) return;
+    this.#placed = { atMs: performance.now(), ...point };
+    const picture = { width: video.videoWidth, height: video.videoHeight };
     send({ kind: "mouse-position", ...positionOnPicture(point, video.getBoundingClientRect(), picture) });
   }
 

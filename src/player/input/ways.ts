@@ -1,5 +1,6 @@
-// Which transport input takes, decided once per connection: data channels, or the control WebSocket where they do not
-// open within `channelsMsMax` or are not wanted. Once fallen back it stays: two reliable ways at once have no order.
+// Which transport input takes, decided anew for each connection: data channels, or the control WebSocket where they do
+// not open within `channelsMsMax` or are not wanted. Once fallen back, a connection stays so: two reliable ways at once
+// have no order.
 import type { Connection } from "../connection.js";
 import { ControlClient } from "../control-client.js";
 import type { Way, Ways } from "./sender.js";
@@ -42,10 +43,12 @@ export class InputWays {
     if (this.#connection === connection) return;
     this.disconnected();
     this.#connection = connection;
-    if (this.#control !== null) {
-      if (this.#control.isOpen) this.#options.ready("websocket");
+    if (this.#options.transport === "websocket") {
+      this.#fallBack();
+      if (this.#control?.isOpen) this.#options.ready("websocket");
       return;
     }
+    this.#dropControl();
     const { signal } = this.#listening;
     const opened = () => {
       clearTimeout(this.#deadline);
@@ -56,10 +59,9 @@ export class InputWays {
       connection.input.addEventListener("open", opened, { signal, once: true });
       this.#deadline = setTimeout(() => this.#fallBack(), channelsMsMax);
     }
-    connection.input.addEventListener("close", () => this.#fallBack(), { signal, once: true });
   }
 
-  /** The connection is gone, and its channels with it. The control socket, where it is in use, stays. */
+  /** The connection is gone, and its channels with it. A control socket stays until the next one decides. */
   disconnected(): void {
     clearTimeout(this.#deadline);
     this.#listening.abort();
@@ -69,6 +71,10 @@ export class InputWays {
 
   close(): void {
     this.disconnected();
+    this.#dropControl();
+  }
+
+  #dropControl(): void {
     this.#control?.close();
     this.#control = null;
   }

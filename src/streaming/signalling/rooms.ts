@@ -105,13 +105,15 @@ export class Rooms {
   }
 
   /** Reads the sessions with open sockets again: their changes may have been missed. */
-  async readAgain(): Promise<void> {
-    for (const sessionId of [...this.#rooms.keys()])
+  async readAgain(signal: AbortSignal): Promise<void> {
+    for (const sessionId of [...this.#rooms.keys()]) {
+      if (signal.aborted) return;
       try {
         this.sessionChanged(await this.#readSession(sessionId));
       } catch (error) {
         this.deps.log.warn({ err: error, sessionId }, "the session could not be read again");
       }
+    }
   }
 
   /** How the session's player is connected, as far as this node and the session service know. */

@@ -18,7 +18,7 @@ export class OverlayView {
   readonly #overlay = byId("overlay", HTMLElement);
   readonly #status = byId("status", HTMLElement);
   readonly #actions: OverlayActions;
-  readonly #title = el("h2", { id: "overlay-title" });
+  readonly #title = el("h2", { id: "overlay-title", tabindex: -1 });
   readonly #text = el("p", { class: "overlay-text" });
   readonly #queue = el("p", { class: "queue" });
   readonly #steps = el("ol", { class: "steps" });
@@ -31,6 +31,7 @@ export class OverlayView {
     this.#actions = actions;
     const panel = el("div", { class: "panel" }, this.#title, this.#steps, this.#text, this.#queue, this.#buttons);
     this.#overlay.append(this.#art, panel);
+    this.#overlay.addEventListener("keydown", ({ key }) => key === "Escape" && actions.leave());
     this.#steps.append(
       ...steps.map((step) =>
         el(
@@ -91,7 +92,10 @@ export class OverlayView {
           ]
         : [button(phase === "interrupted" ? "Leave" : "Cancel", "quiet", this.#actions.leave)];
     this.#buttons.replaceChildren(...buttons);
-    if (currentStep(phase) === null || this.#phase === "list") buttons[0]?.focus({ preventScroll: true });
+    // Never a button that undoes what the player is pressing keys for: a start is left by Escape or Tab, and while the
+    // picture is gone the keyboard stays with the game.
+    if (phase === "ended" || phase === "failed") buttons[0]?.focus({ preventScroll: true });
+    else if (phase !== "interrupted") this.#title.focus({ preventScroll: true });
   }
 }
 

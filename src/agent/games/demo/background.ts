@@ -2,7 +2,7 @@
 // and restored by copying, so it costs a frame nothing but the copy, and an encoder nothing at all.
 // Dithered below one code: dark gradients in eight bits would show bands.
 import { field, stripTop } from "./layout.js";
-import { clamp01, cloud, coverage, distanceTo0, hash, noise, Paint, type Rgb } from "./paint.js";
+import { clamp01, cloud, coverage, hash, magnitude, noise, Paint, type Rgb } from "./paint.js";
 import { paintGlint } from "./sprites.js";
 import { Surface, yuv } from "./surface.js";
 
@@ -140,14 +140,14 @@ function shade(paint: Paint, x: number, y: number, unit: number, nebula: Float32
 function shadePlanet(paint: Paint, x: number, y: number, unit: number): void {
   const dx = (x - planet.x) / planet.radius;
   const dy = (y - planet.y) / planet.radius;
-  const distance = distanceTo0(dx, dy);
+  const distance = magnitude(dx, dy);
   if (distance > 2.3) return;
   const light = clamp01(-0.62 * dx - 0.66 * dy + 0.25);
   const halo = clamp01(1 - Math.abs(distance - 1) / 0.34) ** 3;
   paint.glow([0.08, 0.5, 0.66], halo * light * 0.75);
   const ringX = dx * cos + dy * sin;
   const ringY = (dy * cos - dx * sin) / planet.ringFlat;
-  const ring = shadeRing(distanceTo0(ringX, ringY));
+  const ring = shadeRing(magnitude(ringX, ringY));
   const behind = ringY < 0;
   if (behind) paint.over([0.2, 0.62, 0.72], ring);
   const covered = coverage((distance - 1) * planet.radius, unit);

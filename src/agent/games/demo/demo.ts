@@ -3,7 +3,7 @@
 // picture and its sound each see what happened.
 //
 // Guarantees: a control pressed before a `draw` lights its key cap in that very frame, and the ship answers at the next
-// step of 1/240 s, so in the same frame at any rate up to 240. The same seed, inputs and times draw the same pictures.
+// step, 1/240 s later at most. The same seed, inputs and times draw the same pictures.
 import type { VideoMode } from "../../../contracts/catalog.js";
 import type { InputEvent } from "../../../contracts/input.js";
 import type { GameSource } from "../game-source.js";

@@ -69,7 +69,9 @@ export interface TextStyle {
   readonly pixelsMin: number;
   /** Half the stroke's width, in grid units (a capital is six). */
   readonly weight: number;
+  /** The letter's colour at its top, and at its foot. */
   readonly color: Rgb;
+  readonly foot: Rgb;
   readonly glow: Rgb;
   readonly glowStrength: number;
   /** The letters that will be asked for; all when not given. */
@@ -119,7 +121,7 @@ function drawGlyph(letter: string, style: TextStyle, grid: number): Glyph {
   const gridWidth = Math.max(...lines.flat().map(([x]) => x!));
   // A stroke thinner than this many grid units would be fainter than one pixel.
   const weight = Math.max(style.weight, 0.55 / grid);
-  const reach = style.glowStrength > 0 ? weight + 2.2 : weight + 0.5;
+  const reach = style.glowStrength > 0 ? weight + 1.5 : weight + 0.5;
   const { left, top } = around(reach);
   const extent: Extent = { left, top, right: gridWidth + reach, bottom: 6 + reach };
   const sprite = makeSprite(extent, grid, (paint, x, y, unit) => {
@@ -132,9 +134,8 @@ function drawGlyph(letter: string, style: TextStyle, grid: number): Glyph {
     paint.glow(style.glow, style.glowStrength * falloff(edge, reach - weight));
     const covered = coverage(edge, unit);
     if (covered === 0) return;
-    const light = 0.62 + 0.38 * clamp01(1.1 - y / 6);
-    const [r, g, b] = style.color;
-    paint.over([r * light, g * (0.5 + 0.5 * light), b], covered);
+    paint.over(style.color, covered);
+    paint.over(style.foot, covered * clamp01(y / 6));
   });
   const isDigit = letter >= "0" && letter <= "9";
   return { sprite, advance: ((isDigit ? 4 : gridWidth) + 2 * weight + 1.15) * grid };

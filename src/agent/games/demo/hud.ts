@@ -13,6 +13,9 @@ import { multiplier, rankOf, rules, type World } from "./world.js";
 const white: Rgb = [0.96, 1, 1];
 const cyan: Rgb = [0.35, 0.92, 1];
 const gold: Rgb = [1, 0.84, 0.32];
+const ice: Rgb = [0.6, 0.8, 1];
+const sea: Rgb = [0.2, 0.68, 0.95];
+const amber: Rgb = [1, 0.58, 0.14];
 const ink: Rgb = [0.02, 0.09, 0.15];
 
 const capDark = yuv(9, 27, 43);
@@ -56,6 +59,7 @@ export function makeFonts(scale: number): Fonts {
         pixelsMin: 24,
         weight: 0.42,
         color: white,
+        foot: ice,
         glow: [0.06, 0.72, 0.9],
         glowStrength: 0.95,
         letters: "COMET RUN SABCD",
@@ -68,18 +72,28 @@ export function makeFonts(scale: number): Fonts {
         pixelsMin: 15,
         weight: 0.42,
         color: gold,
+        foot: amber,
         glow: [0.8, 0.42, 0.05],
         glowStrength: 0.5,
         letters: loudLetters,
       },
       scale,
     ),
-    clock: new Font({ size: 40, pixelsMin: 13, weight: 0.42, color: white, ...glow, letters: digits }, scale),
-    number: new Font({ size: 30, pixelsMin: 10, weight: 0.42, color: white, ...glow, letters: digits }, scale),
-    plain: new Font({ size: 24, pixelsMin: 8, weight: 0.42, color: white, ...glow }, scale),
-    small: new Font({ size: 15, pixelsMin: 7, weight: 0.4, color: cyan, glow: cyan, glowStrength: 0 }, scale),
-    capLight: new Font({ ...cap, weight: 0.5, color: cyan }, scale),
-    capInk: new Font({ ...cap, weight: 0.6, color: ink }, scale),
+    clock: new Font(
+      { size: 40, pixelsMin: 13, weight: 0.42, color: white, foot: ice, ...glow, letters: digits },
+      scale,
+    ),
+    number: new Font(
+      { size: 30, pixelsMin: 10, weight: 0.42, color: white, foot: ice, ...glow, letters: digits },
+      scale,
+    ),
+    plain: new Font({ size: 24, pixelsMin: 8, weight: 0.42, color: white, foot: ice, ...glow }, scale),
+    small: new Font(
+      { size: 15, pixelsMin: 7, weight: 0.4, color: cyan, foot: sea, glow: cyan, glowStrength: 0 },
+      scale,
+    ),
+    capLight: new Font({ ...cap, weight: 0.5, color: cyan, foot: sea }, scale),
+    capInk: new Font({ ...cap, weight: 0.6, color: ink, foot: ink }, scale),
   };
 }
 
@@ -136,8 +150,8 @@ export class Hud {
     this.#rect("fill", 400, 268, 480, 3, rule);
     this.#text(small, "CATCH THE DUST · DODGE THE ROCK · TWO MINUTES", 640, 286, 0.5);
     const pulse = 150 + Math.round(106 * Math.abs(Math.sin(nowMs / 650)));
-    this.#text(plain, "PRESS ANY KEY · CLICK · A", 640, 342, 0.5, pulse);
-    this.#text(small, "FLY: ARROWS · WASD · MOUSE · STICK", 640, 396, 0.5);
+    this.#text(plain, "PRESS ANY KEY · CLICK · A", 640, 330, 0.5, pulse);
+    this.#text(small, "FLY: ARROWS · WASD · MOUSE · STICK", 640, 386, 0.5);
     this.#text(small, "FIRE: SPACE · CLICK · A    PAUSE: P · START", 640, 428, 0.5);
     if (world.bestScore > 0) this.#text(loud, `BEST ${this.#best.text(world.bestScore)}`, 640, 30, 0.5);
   }

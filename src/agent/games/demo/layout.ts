@@ -43,7 +43,7 @@ export const capRects: Readonly<Record<CapName, Rect>> = {
 };
 
 /** Where the ship's middle may be. */
-export const shipRange = { left: 90, right: field.width - 90, top: 330, bottom: 580 } as const;
+export const shipRange = { left: 108, right: field.width - 108, top: 330, bottom: 580 } as const;
 
 /** The ship keeps above the legend's strip, which begins here. */
 export const stripTop = 652;

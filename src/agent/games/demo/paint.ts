@@ -57,23 +57,24 @@ export function makeSprite(extent: Extent, scale: number, shader: Shader): Sprit
     for (let column = 0; column < width; column++, at += 4) {
       paint.clear();
       shader(paint, (column - originX) / scale, (row - originY) / scale, 1 / scale);
-      samples[at] = paint.r;
-      samples[at + 1] = paint.g;
-      samples[at + 2] = paint.b;
-      samples[at + 3] = paint.alpha;
+      const luma = 0.2126 * paint.r + 0.7152 * paint.g + 0.0722 * paint.b;
+      samples[at] = paint.alpha;
+      samples[at + 1] = luma;
+      samples[at + 2] = (paint.b - luma) / 1.8556;
+      samples[at + 3] = (paint.r - luma) / 1.5748;
     }
   }
   const chroma = [0, 1, 2, 3].map((parity) => chromaPlanes(samples, width, height, parity & 1, parity >> 1));
   return { width, height, originX, originY, luma: lumaPlane(samples, width, height), chroma };
 }
 
+/** Of each sample of four: alpha, luma, and the two colour differences. */
 function lumaPlane(samples: Float32Array, width: number, height: number): SpritePlane {
   const fade = new Int16Array(width * height);
   const add = new Int32Array(width * height);
   for (let i = 0, at = 0; i < fade.length; i++, at += 4) {
-    fade[i] = Math.round(-256 * samples[at + 3]!);
-    const luma = 0.2126 * samples[at]! + 0.7152 * samples[at + 1]! + 0.0722 * samples[at + 2]!;
-    add[i] = Math.round(-16 * fade[i]! + 256 * 219 * luma);
+    fade[i] = Math.round(-256 * samples[at]!);
+    add[i] = Math.round(-16 * fade[i]! + 256 * 219 * samples[at + 1]!);
   }
   return withSpans({ width, height, fade, add });
 }
@@ -81,30 +82,30 @@ function lumaPlane(samples: Float32Array, width: number, height: number): Sprite
 function chromaPlanes(samples: Float32Array, width: number, height: number, shiftX: number, shiftY: number) {
   const chromaWidth = (width + shiftX + 1) >> 1;
   const chromaHeight = (height + shiftY + 1) >> 1;
-  const alphas = new Float32Array(chromaWidth * chromaHeight);
-  const us = new Float32Array(alphas.length);
-  const vs = new Float32Array(alphas.length);
-  for (let row = 0, at = 0; row < height; row++) {
-    const start = ((row + shiftY) >> 1) * chromaWidth;
-    for (let column = 0; column < width; column++, at += 4) {
-      const r = samples[at]!;
-      const b = samples[at + 2]!;
-      const luma = 0.2126 * r + 0.7152 * samples[at + 1]! + 0.0722 * b;
-      const alpha = samples[at + 3]!;
-      if (luma === 0 && alpha === 0) continue;
-      const to = start + ((column + shiftX) >> 1);
-      alphas[to]! += alpha;
-      us[to]! += b - luma;
-      vs[to]! += r - luma;
+  const fade = new Int16Array(chromaWidth * chromaHeight);
+  const addU = new Int32Array(fade.length);
+  const addV = new Int32Array(fade.length);
+  for (let row = 0, i = 0; row < chromaHeight; row++) {
+    const top = Math.max(0, 2 * row - shiftY);
+    const bottom = Math.min(height, 2 * row - shiftY + 2);
+    for (let column = 0; column < chromaWidth; column++, i++) {
+      const left = Math.max(0, 2 * column - shiftX);
+      const right = Math.min(width, 2 * column - shiftX + 2);
+      let alpha = 0;
+      let u = 0;
+      let v = 0;
+      for (let y = top; y < bottom; y++) {
+        for (let x = left; x < right; x++) {
+          const at = (y * width + x) * 4;
+          alpha += samples[at]!;
+          u += samples[at + 2]!;
+          v += samples[at + 3]!;
+        }
+      }
+      fade[i] = Math.round(-64 * alpha);
+      addU[i] = Math.round(-128 * fade[i]! + 64 * 224 * u);
+      addV[i] = Math.round(-128 * fade[i]! + 64 * 224 * v);
     }
-  }
-  const fade = new Int16Array(alphas.length);
-  const addU = new Int32Array(alphas.length);
-  const addV = new Int32Array(alphas.length);
-  for (let i = 0; i < fade.length; i++) {
-    fade[i] = Math.round(-64 * alphas[i]!);
-    addU[i] = Math.round(-128 * fade[i]! + ((64 * 224) / 1.8556) * us[i]!);
-    addV[i] = Math.round(-128 * fade[i]! + ((64 * 224) / 1.5748) * vs[i]!);
   }
   const size = { width: chromaWidth, height: chromaHeight, fade };
   return { u: withSpans({ ...size, add: addU }), v: withSpans({ ...size, add: addV }) };
@@ -169,7 +170,7 @@ export function polygonDistance(x: number, y: number, points: readonly number[])
 }
 
 /** `Math.hypot` guards against overflow that no picture has, at ten times the price. */
-export const distanceTo0 = (x: number, y: number): number => Math.sqrt(x * x + y * y);
+export const magnitude = (x: number, y: number): number => Math.sqrt(x * x + y * y);
 
 /** Smooth value noise, 0–1, the same everywhere for the same numbers. */
 export function noise(x: number, y: number): number {

@@ -5,9 +5,9 @@ import {
   around,
   clamp01,
   coverage,
-  distanceTo0,
   falloff,
   hash,
+  magnitude,
   makeSprite,
   noise,
   type Paint,
@@ -51,7 +51,7 @@ export interface Sprites {
 }
 
 const bankSteps = 3;
-const ringSteps = 5;
+const ringSteps = 4;
 
 export function paintSprites(scale: number): Sprites {
   const steps = (count: number, make: (i: number) => Sprite) => Array.from({ length: count }, (_, i) => make(i));
@@ -100,12 +100,12 @@ function mirrored(points: readonly number[]): number[] {
 function paintShip(bank: number, scale: number): Sprite {
   const hue: Rgb = [shipColor.r / 255, shipColor.g / 255, shipColor.b / 255];
   const squeeze = 1 - 0.1 * Math.abs(bank);
-  return makeSprite(around(126, 110), scale, (paint, atX, atY, unit) => {
+  return makeSprite(around(118, 104), scale, (paint, atX, atY, unit) => {
     const x = atX / squeeze;
     const y = atY - x * bank * 0.2;
     const edge = polygonDistance(x, y, hull);
-    if (edge > 26) return;
-    paint.glow(hue, 0.85 * falloff(edge, 26));
+    if (edge > 19) return;
+    paint.glow(hue, 0.85 * falloff(edge, 19));
     const covered = coverage(edge, unit);
     if (covered === 0) return;
     const side = clamp01(0.88 - 0.16 * bank * Math.sign(x) * clamp01(Math.abs(x) / 30) + 0.14 * clamp01(-y / 60));
@@ -146,7 +146,7 @@ function paintFlame(length: number, scale: number): Sprite {
 
 function paintShield(scale: number): Sprite {
   return makeSprite(around(124), scale, (paint, x, y) => {
-    const distance = distanceTo0(x, y);
+    const distance = magnitude(x, y);
     const edge = Math.abs(distance - 108);
     const cells = 0.7 + 0.3 * Math.sin(x * 0.22) * Math.sin(y * 0.22);
     paint.glow([0.2, 0.85, 1], 0.85 * falloff(edge, 14) + (distance < 108 ? 0.1 * cells * (distance / 108) ** 3 : 0));
@@ -169,9 +169,9 @@ function paintSpark(turn: number, scale: number): Sprite {
   return makeSprite(around(30), scale, (paint, atX, y, unit) => {
     const x = atX / squeeze;
     const star = Math.abs(x) ** 0.72 + Math.abs(y) ** 0.72 - 15 ** 0.72;
-    paint.glow(colors.gold, 0.6 * falloff(distanceTo0(atX, y) - 2, 27));
+    paint.glow(colors.gold, 0.6 * falloff(magnitude(atX, y) - 2, 27));
     paint.over(colors.gold, coverage(star * 1.9, unit));
-    paint.over([1, 0.98, 0.8], coverage(distanceTo0(x, y) - 4.6, unit));
+    paint.over([1, 0.98, 0.8], coverage(magnitude(x, y) - 4.6, unit));
   });
 }
 
@@ -180,7 +180,7 @@ function paintComet(scale: number): Sprite {
     const up = clamp01(-y / 146);
     const wisp = 0.75 + 0.5 * noise(x * 0.11 + 9, y * 0.03 + 2);
     paint.glow([0.45, 0.95, 1], 0.75 * wisp * (1 - up) ** 1.6 * falloff(Math.abs(x), 20 - 9 * up) * (y < 0 ? 1 : 0));
-    const distance = distanceTo0(x, y);
+    const distance = magnitude(x, y);
     paint.glow([0.35, 0.9, 1], 0.9 * falloff(distance - 6, 36));
     paint.over([0.9, 1, 1], coverage(distance - 12, unit * 3));
   });
@@ -194,7 +194,7 @@ function paintMeteor(radius: number, variant: number, scale: number): Sprite {
   };
   const extent = { left: radius + 16, right: radius + 16, top: radius * 3.1, bottom: radius + 18 };
   return makeSprite(extent, scale, (paint, x, y, unit) => {
-    const distance = distanceTo0(x, y);
+    const distance = magnitude(x, y);
     const edge = distance - lump(x, y);
     const up = clamp01((-y - radius * 0.1) / (radius * 2.9));
     const wisp = 0.5 + noise((x / radius) * 4 + seed, (y / radius) * 1.4);
@@ -226,7 +226,7 @@ function paintShot(scale: number): Sprite {
 
 function paintOrb(color: Rgb, scale: number): Sprite {
   return makeSprite(around(52), scale, (paint, x, y, unit) => {
-    const distance = distanceTo0(x, y);
+    const distance = magnitude(x, y);
     paint.glow(color, 0.5 * falloff(distance - 24, 28));
     paint.over([0.02, 0.07, 0.1], 0.75 * coverage(distance - 28, unit));
     paint.over(color, coverage(Math.abs(distance - 28) - 2.6, unit));
@@ -238,14 +238,14 @@ function paintOrb(color: Rgb, scale: number): Sprite {
       );
       paint.over(color, coverage(chevron - 2.8, unit));
     }
-    paint.glow(colors.white, 0.35 * falloff(distanceTo0(x + 10, y + 12), 12));
+    paint.glow(colors.white, 0.35 * falloff(magnitude(x + 10, y + 12), 12));
   });
 }
 
 export function paintGlint(color: Rgb, radius: number, scale: number): Sprite {
   const reach = Math.max(radius, 1.3 / scale);
   return makeSprite(around(reach), scale, (paint, x, y) => {
-    const distance = distanceTo0(x, y);
+    const distance = magnitude(x, y);
     paint.glow(color, falloff(distance, reach));
     paint.glow(colors.white, 0.7 * falloff(distance, reach * 0.5));
   });
@@ -253,7 +253,7 @@ export function paintGlint(color: Rgb, radius: number, scale: number): Sprite {
 
 function paintRing(radius: number, strength: number, scale: number): Sprite {
   return makeSprite(around(radius + 12), scale, (paint, x, y) => {
-    paint.glow([1, 0.72, 0.3], 0.75 * strength * falloff(Math.abs(distanceTo0(x, y) - radius), 10));
+    paint.glow([1, 0.72, 0.3], 0.75 * strength * falloff(Math.abs(magnitude(x, y) - radius), 10));
   });
 }
 

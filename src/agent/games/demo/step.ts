@@ -1,9 +1,9 @@
 // The rules of Comet Run: `step` advances the world by one fixed step and says what happened.
 //
 // Guarantees: the same seed and the same controls at the same steps give the same world; no clock, no ambient random, no
-// drawing, no sound; nothing is allocated after `createWorld` (every thing that flies comes from a fixed pool, and a
-// full pool drops the newcomer). The score never falls: what a mistake costs is the chain, a shield, or, without
-// shields, five seconds of the clock, so nobody is thrown out before the two minutes are over.
+// drawing, no sound. Everything that flies comes from a fixed pool, and a full pool drops the newcomer. The score never
+// falls: what a mistake costs is the chain, a shield, or, without shields, five seconds of the clock, so nobody is thrown
+// out before the two minutes are over.
 import { type Controls, hold, press } from "./controls.js";
 import { field, shipRange } from "./layout.js";
 import { spawn } from "./spawn.js";

@@ -1,0 +1,147 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { vmStatus } from "../../contracts/orchestrator.js";
+import type { Instance } from "../providers/provider.js";
+import { launchRetryMs, reconcile, type VmRecord } from "./reconcile.js";
+
+const now = 1_000_000;
+const deadlines = {
+  launchMsMax: 30_000,
+  bootMsMax: 60_000,
+  lease: { silentMsMax: 15_000, lostMsMax: 75_000 },
+};
+const record = (status: VmRecord["status"], fields: Partial<VmRecord> = {}): VmRecord => ({
+  vmId: "vm-1",
+  provider: "local",
+  status,
+  version: 1,
+  reachable: true,
+  sessions: 0,
+  errorCode: null,
+  createdAtMs: now - 1_000,
+  launchClaimedAtMs: null,
+  launchedAtMs: status === "PROVISIONING" ? null : now - 1_000,
+  readyAtMs: null,
+  heardAtMs: now - 1_000,
+  drainDeadlineAtMs: null,
+  ...fields,
+});
+const running: Instance = { vmId: "vm-1", state: "running" };
+
+function decide(records: VmRecord[], instances: Instance[] | null, times: { listeningSinceMs?: number } = {}) {
+  const observed = [{ provider: "local" as const, instances, deadlines }];
+  return reconcile({ records, observed, listedAtMs: now, listeningSinceMs: 0, nowMs: now, ...times }).map(
+    ({ kind, ...rest }) => [kind, "code" in rest ? rest.code : "reason" in rest ? rest.reason : null],
+  );
+}
+
+describe("reconcile", () => {
+  test.each([
+    ["launches an intent", record("PROVISIONING"), [], [["launch", null]]],
+    ["waits for a launch under way", record("PROVISIONING", { launchClaimedAtMs: now - 100 }), [], []],
+    [
+      "launches again when a launch gave no answer",
+      record("PROVISIONING", { launchClaimedAtMs: now - launchRetryMs - 1, createdAtMs: now - 20_000 }),
+      [],
+      [["launch", null]],
+    ],
+    ["sees a machine that runs", record("PROVISIONING"), [running], [["launched", null]]],
+    ["waits for a machine that comes up", record("PROVISIONING"), [{ ...running, state: "pending" as const }], []],
+    [
+      "gives up a launch that takes too long",
+      record("PROVISIONING", { createdAtMs: now - 30_001 }),
+      [],
+      [["fail", "launch-timeout"]],
+    ],
+    ["lets a VM boot", record("BOOTING"), [running], []],
+    [
+      "gives up a boot that takes too long",
+      record("BOOTING", { launchedAtMs: now - 60_001 }),
+      [running],
+      [["fail", "boot-timeout"]],
+    ],
+    ["fails a VM whose machine is gone", record("READY"), [], [["fail", "vm-lost"]]],
+    ["does not miss a machine launched after the listing", record("BOOTING", { launchedAtMs: now }), [], []],
+    ["leaves a healthy VM alone", record("IN_USE", { sessions: 1 }), [running], []],
+    [
+      "marks a VM whose agent is silent",
+      record("IN_USE", { sessions: 1, heardAtMs: now - 15_001 }),
+      [running],
+      [["unreachable", null]],
+    ],
+    ["marks it once", record("READY", { reachable: false, heardAtMs: now - 15_001 }), [running], []],
+    [
+      "fails a VM whose agent stays silent",
+      record("READY", { reachable: false, heardAtMs: now - 75_001 }),
+      [running],
+      [["fail", "agent-lost"]],
+    ],
+    ["lets a draining VM finish", record("DRAINING", { sessions: 1, drainDeadlineAtMs: now + 1 }), [running], []],
+    ["ends a drained VM", record("DRAINING"), [running], [["terminate", "drained"]]],
+    [
+      "ends a draining VM at its deadline",
+      record("DRAINING", { sessions: 1, drainDeadlineAtMs: now }),
+      [running],
+      [["terminate", "drain-deadline"]],
+    ],
+    ["ends what failed", record("ERROR", { errorCode: "boot-timeout" }), [running], [["terminate", "boot-timeout"]]],
+    ["destroys what was terminated", record("TERMINATED"), [running], [["destroy", null]]],
+    ["closes what is gone", record("TERMINATED"), [], [["destroy", null]]],
+    ["touches no template", record("TEMPLATE"), [], []],
+  ] as const)("%s", (_name, vm, instances, actions) => {
+    expect(decide([vm], [...instances])).toEqual(actions);
+  });
+
+  test("destroys a machine without a row", () => {
+    expect(decide([], [running])).toEqual([["destroy", null]]);
+  });
+
+  test("closes a terminated row only once its machine is gone", () => {
+    const gone = (instances: Instance[]) =>
+      reconcile({
+        records: [record("TERMINATED")],
+        observed: [{ provider: "local", instances, deadlines }],
+        listedAtMs: now,
+        listeningSinceMs: 0,
+        nowMs: now,
+      })[0];
+    expect(gone([running])).toMatchObject({ kind: "destroy", gone: false });
+    expect(gone([])).toMatchObject({ kind: "destroy", gone: true });
+  });
+
+  test("silence before we could listen is not the agent's", () => {
+    const vm = record("READY", { heardAtMs: now - 600_000 });
+    expect(decide([vm], [running], { listeningSinceMs: now - 1_000 })).toEqual([]);
+  });
+
+  test("a provider that does not answer ends nothing and launches nothing", () => {
+    const kinds = vmStatus.options.flatMap((status) => decide([record(status)], null).map(([kind]) => kind));
+    expect(kinds).toEqual(["terminate", "terminate"]); // the drained row and the failed one: neither asks the provider
+  });
+
+  test("whatever it sees, a VM that is not healthy is on its way out, or a deadline will see to it", () => {
+    const anyRecord = fc.record({
+      status: fc.constantFrom(...vmStatus.options),
+      sessions: fc.nat(3),
+      age: fc.nat(1_000_000),
+      present: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(anyRecord, ({ status, sessions, age, present }) => {
+        const old = now - age;
+        const vm = record(status, {
+          sessions,
+          createdAtMs: old,
+          launchedAtMs: old,
+          heardAtMs: old,
+          readyAtMs: old,
+          launchClaimedAtMs: old,
+          drainDeadlineAtMs: old + 500_000,
+        });
+        const acted = decide([vm], present ? [running] : []).length > 0;
+        const mayRest = status === "TEMPLATE" || (age <= 75_000 && (present || status === "PROVISIONING"));
+        expect(acted || mayRest).toBe(true);
+      }),
+    );
+  });
+});
