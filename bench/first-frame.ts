@@ -43,6 +43,7 @@ for (let round = 0; round < rounds; round++) {
       const player = connect(session, { video });
       const seen = await new Promise<number>((resolve, reject) => {
         video.requestVideoFrameCallback(() => resolve(performance.now() - start));
+        player.on("problem", ({ detail }: { detail: string }) => reject(new Error(detail)));
         setTimeout(() => reject(new Error("no frame within 20 s")), 20_000);
       });
       player.close();

@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { isAlive, processIdentity } from "../platform/process-identity.js";
 import { UserError } from "./run.js";
 

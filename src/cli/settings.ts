@@ -1,6 +1,6 @@
 // What the command line and the settings file say, in the form the roles' schemas take.
 import { readFile } from "node:fs/promises";
-import { z } from "zod";
+import * as z from "zod";
 import { ConfigError, parseConfig } from "../platform/config.js";
 
 export interface ListenOptions {

@@ -1,6 +1,6 @@
 // A route is described once, here: the server registers it, the typed client calls it, OpenAPI documents it, and the
 // trust test drives every kind of caller against it.
-import type { z } from "zod";
+import type * as z from "zod";
 
 /**
  * Who may call (DESIGN.md, "Trust"). The first four are API-key scopes; `agent` is a VM's short-lived JWT and reaches

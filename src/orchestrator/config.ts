@@ -6,7 +6,7 @@ import { fallbackChains, regionIds } from "./catalog/regions.js";
 import { templates } from "./catalog/templates.js";
 import type { FallbackChains } from "./placement/demand.js";
 import type { PlaceRules } from "./placement/fleet.js";
-import { simulatedConfig } from "./providers/simulated.js";
+import { simulatedConfig } from "./providers/simulated-config.js";
 import type { Deadlines } from "./vm/reconcile.js";
 
 const seconds = z.number().positive();
@@ -41,7 +41,7 @@ export const orchestratorConfig = z.strictObject({
   fallback: z.partialRecord(regionId, z.array(regionId)).default({}).describe("Other fallback chains than the usual"),
   waitSecondsMax: seconds.default(600).describe("A session that waits longer gets nothing"),
   drainSecondsMax: seconds.default(3_600).describe("A draining VM is terminated then, sessions or not"),
-  capacityHoldSeconds: seconds.default(10).describe("No VM is asked for so long where there was no capacity"),
+  capacityHoldSeconds: seconds.default(30).describe("No VM is asked for so long where there was no capacity"),
   reconcileSeconds: seconds.default(2),
   metricsLogSeconds: seconds.default(30),
   retentionDays: seconds.default(7).describe("How long events and terminated VMs are kept"),

@@ -1,5 +1,5 @@
 // One configuration a process: parsed once by zod, frozen, every error reported at once with what to set.
-import { z } from "zod";
+import * as z from "zod";
 
 export class ConfigError extends Error {
   override name = "ConfigError";

@@ -3,7 +3,7 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import { Problem } from "../contracts/problems.js";
 import { route } from "../contracts/route.js";
 import { Authenticator } from "./auth.js";

@@ -11,7 +11,7 @@ import {
   fastify,
   LogController,
 } from "fastify";
-import type { z } from "zod";
+import type * as z from "zod";
 import { Problem } from "../contracts/problems.js";
 import type { Route, RouteRequest } from "../contracts/route.js";
 import { type Authenticator, type Caller, cookieName } from "./auth.js";

@@ -7,7 +7,7 @@
 import { existsSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { run } from "./child-process.js";
 import { DatabaseStartError, explainFailure } from "./database-start-error.js";
 

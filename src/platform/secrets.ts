@@ -6,7 +6,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { chmod, link, mkdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { exportJWK, generateKeyPair, importJWK, type JWK } from "jose";
-import { z } from "zod";
+import * as z from "zod";
 import { ConfigError, parseConfig } from "./config.js";
 
 export const keyScope = z.enum(["operate", "session", "read", "service"]);

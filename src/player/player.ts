@@ -1,6 +1,6 @@
 // The player SDK: connects a <video> to a running session and plays.
 //
-//   const player = connect({ urls, ticket }, { video });
+//   const player = connect(session, { video }); // as POST /api/session/v1 answered, or { urls, ticket }
 //   player.on("ended", ({ reason }) => …);
 //
 // Guarantees: exactly one `ended` or `problem`, the last event, after which nothing is left open; the loss of the
@@ -104,7 +104,9 @@ class PlayerSession implements Player {
   #lastSample: StatsSample | null = null;
 
   constructor(target: Target, options: PlayerOptions) {
-    const { urls, ...credential } = target;
+    const { urls } = target;
+    // Field by field: a whole session, as POST answered it, is a target too.
+    const credential = "resume" in target ? { resume: target.resume } : { ticket: target.ticket };
     this.#options = options;
     this.#credential = credential;
     this.#iceServers = urls.iceServers;

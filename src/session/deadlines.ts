@@ -2,7 +2,7 @@
 //
 // Pure, and computed anew at every change: the store keeps the results as timers, the sweeper only asks which are due.
 // How long a session may wait in the queue is the orchestrator's to say.
-import { z } from "zod";
+import * as z from "zod";
 import { isOver, type SessionEvent, type SessionRecord } from "./lifecycle.js";
 
 const ms = (defaultMs: number) => z.number().int().min(1).default(defaultMs);

@@ -1,7 +1,7 @@
 // The session role: owns sessions, follows the orchestrator. Any number of replicas may run on one database.
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { createClient, type RouteClient } from "../platform/client.js";
 import type { Clock } from "../platform/clock.js";
 import type { Database } from "../platform/database.js";
@@ -21,7 +21,7 @@ import { sweep } from "./sweeper.js";
 // Less than a stopping process is given.
 const callMsMax = 4_000;
 
-export const sessionConfig = z.object({
+export const sessionConfig = z.strictObject({
   ...sessionLimits.shape,
   sweepMs: z.number().int().min(10).default(500).describe("How often the limits are looked at"),
   gamesCacheMs: z.number().int().min(0).default(10_000),

@@ -1,6 +1,6 @@
 // The streaming role (streaming-ingest): relays signalling, control input and agent links. Stateless: it may be stopped
 // and started at any time, media goes on flowing and both ends come back by themselves.
-import { z } from "zod";
+import * as z from "zod";
 import { signallingLimits } from "../contracts/signalling.js";
 import { createClient, type RouteClient } from "../platform/client.js";
 import type { Clock } from "../platform/clock.js";
@@ -21,7 +21,7 @@ const callMsMax = 4_000;
 
 const count = (standard: number) => z.number().int().min(1).default(standard);
 
-export const streamingConfig = z.object({
+export const streamingConfig = z.strictObject({
   iceServers: iceServersConfig,
   helloMs: count(signallingLimits.helloMsMax),
   pingMs: count(signallingLimits.pingMs),

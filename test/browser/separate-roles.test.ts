@@ -13,7 +13,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/platform
 import { createLog } from "../../src/platform/log.js";
 import { ensureSecrets, plainKey, type Secrets } from "../../src/platform/secrets.js";
 import { openBrowser } from "../support/browser.js";
-import { cli, processesMarked, until } from "../support/hotseat.js";
+import { cli, processesMarked, until, withMark } from "../support/hotseat.js";
 import { shipMovesWith } from "../support/picture.js";
 import { play } from "../support/play.js";
 
@@ -34,9 +34,9 @@ beforeAll(async () => {
   for (const role of ["orchestrator", "session", "streaming"] as const)
     urls[role] = `http://127.0.0.1:${await freePort()}`;
   const settings = join(folder, "settings.json");
-  writeFileSync(settings, JSON.stringify({ session: { joinSecondsMax: 60 } }));
+  writeFileSync(settings, JSON.stringify(withMark({}, mark)));
   await Promise.all([
-    start("orchestrator", ["--streaming-url", urls.streaming, "--data", folder]),
+    start("orchestrator", ["--streaming-url", urls.streaming, "--data", folder, "--config", settings]),
     start("streaming", ["--session-url", urls.session, "--allow-origin", urls.session]),
     start("session", ["--orchestrator-url", urls.orchestrator, "--streaming-url", urls.streaming]),
   ]);

@@ -56,10 +56,15 @@ class Child {
     return new Promise((resolve) => this.listen((message) => matches(message) && resolve(message)));
   }
 
+  async exit(): Promise<number | null> {
+    const { exitCode, signalCode } = this.process;
+    if (exitCode === null && signalCode === null) await once(this.process, "exit");
+    return this.process.exitCode;
+  }
+
   async end(): Promise<void> {
-    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
-    this.tell({ type: "stop" });
-    await once(this.process, "exit");
+    if (this.process.connected) this.tell({ type: "stop" });
+    await this.exit();
   }
 }
 
@@ -143,7 +148,7 @@ describe("a session's process", () => {
 
   it("starts at what the machine sustains, and says why that is below what was asked", async () => {
     await child.hears(ofType("prepared"));
-    child.tell({ type: "start", seat: seat("signal"), capabilities, title: "Signal" });
+    child.tell({ type: "start", seat: seat("signal"), capabilities, title: "Signal", idleMs: 1_500 });
     const { stream } = await child.hears(ofType("started"));
     expect(stream).toMatchObject({ title: "Signal", mode, asked: { width: 1920 }, encoder: "libx264" });
     expect(stream.why).toMatch("1280×720");
@@ -203,13 +208,62 @@ describe("a session's process", () => {
     await tab.close();
   });
 
-  it("takes the player back, tells that the game is over, and ends by itself", async () => {
+  it("takes the player back, and reports when they leave for good, and when they do nothing", async () => {
     tab = await play(child, "third-player");
+    await child.hears(state("idle", "third-player"));
+    child.tell({ type: "disconnect", connectionId: "third-player", bye: true });
+    await child.hears(state("left", "third-player"));
+    await tab.close();
+  });
+
+  it("refuses an offer that cannot be answered, and goes on", async () => {
+    child.tell({ type: "connect", connectionId: "odd-browser", iceServers: [] });
+    child.tell({ type: "offer", connectionId: "odd-browser", sdp: "v=0\r\n" });
+    const { detail } = await child.hears(ofType("refused"));
+    expect(detail).toBe("the offer asks for no video");
+  });
+
+  it("tells that the game is over, and ends by itself", async () => {
+    tab = await play(child, "last-player");
     await send(tab, "input", { kind: "key", code: "Escape", down: true });
     const over = await child.hears(state("game-exited"));
     expect(over.detail).toBe("the game was left");
-    if (child.process.exitCode === null) await once(child.process, "exit");
-    expect(child.process.exitCode).toBe(0);
+    expect(await child.exit()).toBe(0);
     await tab.close();
+  });
+});
+
+describe("the built program of a session", () => {
+  const program = "dist/agent/session/main.js";
+
+  it("measures the machine, then starts the demo game", async () => {
+    const child = new Child(program);
+    await child.hears(ofType("prepared"));
+    child.tell({ type: "probe" });
+    const { capabilities: found } = await child.hears(ofType("probed"));
+    child.tell({ type: "start", seat: seat("demo"), capabilities: found });
+    const { stream } = await child.hears(ofType("started"));
+    expect(stream.mode.width).toBeLessThanOrEqual(found.sustains.width);
+    await child.end();
+    expect(await child.exit()).toBe(0);
+  });
+
+  it("says that it does not know a game, and ends", async () => {
+    const child = new Child(program);
+    child.tell({ type: "start", seat: seat("tetris"), capabilities });
+    expect((await child.hears(ofType("failed"))).detail).toContain("tetris");
+    expect(await child.exit()).toBe(0);
+  });
+
+  it("ends by itself when its supervisor is gone, and within a second of a SIGTERM", async () => {
+    const [orphan, signalled] = [new Child(program), new Child(program)];
+    for (const child of [orphan, signalled]) child.tell({ type: "start", seat: seat("demo"), capabilities });
+    await Promise.all([orphan.hears(ofType("started")), signalled.hears(ofType("started"))]);
+    orphan.process.disconnect();
+    expect(await orphan.exit()).toBe(0);
+    const askedAtMs = performance.now();
+    signalled.process.kill("SIGTERM");
+    expect(await signalled.exit()).toBe(0);
+    expect(performance.now() - askedAtMs).toBeLessThan(1_000);
   });
 });

@@ -6,7 +6,7 @@ export async function play(page: Page, link: string, options: { game?: string; q
   await page.goto(link);
   const card = page.locator(`[data-game="${options.game ?? "demo"}"]`);
   await card.waitFor();
-  if (options.quality !== undefined) await page.locator("#quality").getByText(options.quality, { exact: true }).click();
+  if (options.quality !== undefined) await page.check(`input[name=quality][value="${options.quality}"]`);
   await card.getByRole("button", { name: "Play" }).click();
   await page.locator('body[data-phase="playing"]').waitFor({ timeout: 60_000 });
   await page.waitForFunction(() => {

@@ -5,12 +5,13 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { describeProvider } from "../../src/orchestrator/providers/conformance.js";
 import { LocalProvider } from "../../src/orchestrator/providers/local.js";
 import { CapacityError, type Provider, ProviderError } from "../../src/orchestrator/providers/provider.js";
-import { SimulatedProvider, simulatedConfig } from "../../src/orchestrator/providers/simulated.js";
+import { SimulatedProvider } from "../../src/orchestrator/providers/simulated.js";
+import { simulatedConfig } from "../../src/orchestrator/providers/simulated-config.js";
 import { SimulatedInstances } from "../../src/orchestrator/providers/simulated-store.js";
 import { systemClock } from "../../src/platform/clock.js";
 import type { Database } from "../../src/platform/database.js";
 import { migrate } from "../../src/platform/migrations.js";
-import { isAlive, listProcesses, type ProcessIdentity } from "../../src/platform/process-identity.js";
+import { commandLine, isAlive, listProcesses, type ProcessIdentity } from "../../src/platform/process-identity.js";
 import { silent, startDatabase, type TestDatabase } from "./orchestrator-fixture.js";
 
 let db: TestDatabase;
@@ -28,12 +29,12 @@ afterAll(async () => {
   await db[Symbol.asyncDispose]();
 });
 
-// Starts a process in its group, as sessions are, and does not end when it is asked to.
+// Starts a process in its group, as sessions are; with "stubborn" it does not end when it is asked to.
 const standInAgent = `
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" });
-process.on("SIGTERM", () => {});
+if (process.argv.includes("stubborn")) process.on("SIGTERM", () => {});
 writeFileSync(process.argv.at(-1).replace("agent.json", "up"), String(child.pid));
 console.log("environment", JSON.stringify(Object.keys(process.env).sort()));
 setInterval(() => {}, 1000);
@@ -94,7 +95,8 @@ describe("the local provider", () => {
       bootstrapToken: "hsb_secret",
       logLevel: "info",
     });
-    expect(readFileSync(`/proc/${processOf("vm-secret").pid}/cmdline`, "utf8")).not.toContain("hsb_");
+    expect(commandLine(processOf("vm-secret").pid)).toMatch(/agent\.json$/);
+    expect(commandLine(processOf("vm-secret").pid)).not.toContain("hsb_");
     await vi.waitFor(() =>
       expect(readFileSync(join(db.dir, "vms/vm-secret/agent.log"), "utf8")).toContain('environment ["PATH"]'),
     );
@@ -102,7 +104,8 @@ describe("the local provider", () => {
   });
 
   test("ends an agent that will not end, with everything in its group, and removes its folder", async () => {
-    await using provider = await local();
+    const agentCommand = [process.execPath, join(db.dir, "agent.mjs"), "stubborn"];
+    await using provider = await local({ agentCommand });
     await provider.launch(spec("vm-stubborn"));
     await isUp("vm-stubborn");
     const identity = processOf("vm-stubborn");

@@ -47,7 +47,7 @@ const may: Record<string, readonly Kind[]> = {
   fleetMetrics: ["operator", "reader"],
   listGames: ["operator", "reader", "role", "integrator"],
   watchEvents: ["operator", "reader", "role"],
-  enrolAgent: [], // a bootstrap token that was never given out is refused too; the real one: orchestrator.test.ts
+  enrolAgent: ["bootstrap"], // its form; whether it was ever given out: orchestrator.test.ts
   heartbeat: ["agent"],
   createSession: ["operator", "integrator"],
   listSessions: ["operator", "integrator", "reader"],

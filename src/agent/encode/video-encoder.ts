@@ -8,6 +8,7 @@
 // memory, which the encoder reads in place. Closing waits for an encode in flight: freeing a codec context under an
 // operation segfaults.
 import {
+  AV_LOG_ERROR,
   AV_PICTURE_TYPE_I,
   AV_PICTURE_TYPE_NONE,
   AV_PIX_FMT_YUV420P,
@@ -17,7 +18,7 @@ import {
   AVCOL_TRC_BT709,
   FF_ENCODER_LIBX264,
 } from "node-av/constants";
-import { Codec, CodecContext, Dictionary, FFmpegError, Frame, Packet } from "node-av/lib";
+import { Codec, CodecContext, Dictionary, FFmpegError, Frame, Log, Packet } from "node-av/lib";
 import type { VideoMode } from "../../contracts/catalog.js";
 
 export const videoEncoderName = FF_ENCODER_LIBX264;
@@ -68,6 +69,8 @@ export class VideoEncoder {
     threads: number;
   }): Promise<VideoEncoder> {
     const { mode, picture } = options;
+    // Otherwise every encoder writes its statistics to stderr.
+    Log.setLevel(AV_LOG_ERROR);
     const codec = Codec.findEncoderByName(videoEncoderName);
     if (codec === null) throw new EncoderError(`this FFmpeg has no ${videoEncoderName}`);
     const context = new CodecContext();

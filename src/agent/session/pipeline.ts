@@ -85,10 +85,6 @@ export class Pipeline {
     this.#keyframes.request();
   }
 
-  setBitrate(bitrateKbps: number): void {
-    this.#encoder.setBitrate(bitrateKbps);
-  }
-
   async close(): Promise<void> {
     this.pause();
     if (this.#soundTimer !== null) clearTimeout(this.#soundTimer);
@@ -117,8 +113,10 @@ export class Pipeline {
     this.#gameMs += nowMs - lastMs;
     await this.#source.draw(this.#picture, this.#gameMs);
     const timestamp = Math.round(((nowMs - this.#originMs) * videoClockRate) / 1000);
+    const viewer = this.#viewer;
     const unit = await this.#encoder.encode(timestamp, this.#keyframes.take(nowMs));
-    this.#viewer?.sendPicture(unit, timestamp, performance.now());
+    // Who came in meanwhile could not decode it: theirs begins with the next frame, a keyframe.
+    if (viewer === this.#viewer) viewer?.sendPicture(unit, timestamp, performance.now());
     return nowMs;
   }
 

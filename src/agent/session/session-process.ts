@@ -5,8 +5,6 @@
 // supervisor closed), the game over, the stream broken, or a start that failed. Everything it opened is closed then.
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AV_LOG_FATAL } from "node-av/constants";
-import { Log } from "node-av/lib";
 import type { VideoMode } from "../../contracts/catalog.js";
 import { probe } from "../encode/probe.js";
 import { encoderThreads, videoEncoderName } from "../encode/video-encoder.js";
@@ -44,7 +42,6 @@ export class SessionProcess {
 
   /** Lives until there is nothing left to do, or `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    Log.setLevel(AV_LOG_FATAL);
     this.#options.tell({ type: "prepared" });
     const ended = AbortSignal.any([signal, this.#over.signal]);
     if (!ended.aborted) await once(ended, "abort");

@@ -4,7 +4,7 @@
 // they are read again before each new attempt to reach it. The bootstrap token is good for one enrolment and is not
 // part of what the agent keeps.
 import { readFile } from "node:fs/promises";
-import { z } from "zod";
+import * as z from "zod";
 import { vmId } from "../../contracts/orchestrator.js";
 import { ConfigError, parseConfig } from "../../platform/config.js";
 import type { Log } from "../../platform/log.js";

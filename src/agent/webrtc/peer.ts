@@ -2,7 +2,7 @@
 // we packetise ourselves, input comes in on two data channels the browser opens ("input": ordered and reliable,
 // "state": unordered, never repeated).
 //
-// The order of calls is the one that works (docs/decisions, libdatachannel): remote description, then tracks with the
+// The order of calls is the one that works: remote description, then tracks with the
 // browser's own payload types, then the answer. An agent that offers loses a race of DTLS against its fingerprint.
 // Every channel and track has an `onClosed`, no `onTrack` is registered, and whoever closes a peer keeps it until
 // `close` resolves: otherwise the native library calls into collected objects, or leaks them. node-datachannel aborts
@@ -15,7 +15,7 @@ import { type AccessUnit, videoClockRate } from "../encode/video-encoder.js";
 import { soundFormat } from "../games/game-source.js";
 import { nativeIceServers } from "./ice-servers.js";
 import { type Feedback, isRtcp, parseRtcp, roundTripMs } from "./rtcp.js";
-import { RtpStream, type StreamCounters } from "./rtp-stream.js";
+import { RtpStream } from "./rtp-stream.js";
 import { completeAnswer, readOffer } from "./sdp.js";
 
 /** Where media may be sent from; defaults: every interface, any port. */
@@ -57,7 +57,7 @@ export class Peer {
   #soundTrack: Track | null = null;
   #video: RtpStream | null = null;
   #sound: RtpStream | null = null;
-  #bitrateKbps: number;
+  readonly #bitrateKbps: number;
   #roundTripMs = 0;
   #reports: NodeJS.Timeout | null = null;
   #ended = false;
@@ -136,14 +136,6 @@ export class Peer {
   get iceConnected(): boolean {
     const state = this.#connection.iceState();
     return state === "connected" || state === "completed";
-  }
-
-  get counters(): StreamCounters {
-    return this.#video?.counters ?? { packets: 0, resent: 0 };
-  }
-
-  setBitrate(bitrateKbps: number): void {
-    this.#bitrateKbps = bitrateKbps;
   }
 
   sendPicture(unit: AccessUnit, timestamp: number, nowMs: number): void {

@@ -77,11 +77,12 @@ export class Allocator {
     if (placement.kind === "seated") return assigned(sessionId, placement.vm);
     const { placements, places, clock } = this.deps;
     const position = await placements.position(sessionId);
-    // Seated or gone since `find` saw it wait.
+    // Here and below: seated or gone since it was last seen to wait.
     if (position === null) return this.get(sessionId);
     const fleet = await placements.readFleet();
     const queue = await placements.readQueue();
     const index = queue.findIndex((waiting) => waiting.sessionId === sessionId);
+    if (index < 0 && position <= queue.length) return this.get(sessionId);
     const waiting = queue.slice(0, index + 1);
     const { outcomes } = planWaiting({ fleet, places, waiting, nowMs: clock.now(), newVmId: () => "" });
     return waits(sessionId, placement.region, position, outcomes.at(-1) ?? longQueue);

@@ -245,6 +245,7 @@ export class PlacementStore {
       expired.map(({ sessionId }) => sessionId),
     ]);
     const events = expired.map(({ sessionId, demand }): NewEvent => {
+      // It waited: there is no VM to name, so the place is the one it would have had first.
       const place = { vmId: "", region: demand.regions[0]!, templateId: demand.templates[0]! };
       const data = { ...place, sessionId, reason: "no-capacity", next: "none" as const };
       return vmEventOf("SessionReleased", null, sessionId, data);

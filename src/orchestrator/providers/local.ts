@@ -150,8 +150,8 @@ export class LocalProvider implements Provider {
   }
 
   #findProcess(vmId: string): ProcessIdentity | null {
-    const path = this.#files.configPath(vmId);
-    return listProcesses().find(({ pid }) => commandLine(pid)?.endsWith(path)) ?? null;
+    const command = [...this.options.agentCommand, this.#files.configPath(vmId)].join(" ");
+    return listProcesses().find(({ pid }) => commandLine(pid) === command) ?? null;
   }
 
   #lookForDead(): void {

@@ -3,23 +3,11 @@
 //
 // Its machines are rows (simulated-store.ts), so `list` tells the truth after a restart and to every replica.
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
 import type { Clock } from "../../platform/clock.js";
 import type { Log } from "../../platform/log.js";
 import { CapacityError, type Instance, type LaunchSpec, type Provider, ProviderError } from "./provider.js";
+import type { SimulatedConfig } from "./simulated-config.js";
 import type { SimulatedInstances } from "./simulated-store.js";
-
-const share = z.number().min(0).max(1).default(0);
-
-export const simulatedConfig = z.strictObject({
-  provisioningMs: z.int().min(0).default(10_000),
-  bootMs: z.int().min(0).default(5_000),
-  instancesMax: z.int().min(0).default(10_000).describe("Beyond it there is no capacity"),
-  capacityErrorShare: share.describe("Of launches, refused for want of capacity"),
-  launchErrorShare: share.describe("Of launches, failed otherwise"),
-  bootFailureShare: share.describe("Of VMs, those that never become ready"),
-});
-export type SimulatedConfig = z.infer<typeof simulatedConfig>;
 
 const idleMsMax = 1_000;
 

@@ -3,7 +3,7 @@
 // TURN credentials are per session and expire (coturn's `use-auth-secret`, draft-uberti-behave-turn-rest-00): the
 // username is `<expiry, Unix seconds>:<session>`, the password its HMAC-SHA1 by the secret shared with the TURN server.
 import { createHmac } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
 import { type IceServer, iceServer } from "../../contracts/session.js";
 
 const turnCredentialSeconds = 6 * 3600;

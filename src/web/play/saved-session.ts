@@ -1,6 +1,6 @@
 // What a reload of the page needs to come back to its session. Per tab (sessionStorage), so that two tabs play two
 // sessions; the resume secret never reaches a server other than by the signalling socket.
-import { z } from "zod";
+import * as z from "zod";
 import { gameSummary } from "../../contracts/catalog.js";
 import { sessionId } from "../../contracts/orchestrator.js";
 import { streamUrls } from "../../contracts/session.js";

@@ -1,0 +1,140 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import type { AccessUnit } from "../encode/video-encoder.js";
+import type { GameSource } from "../games/game-source.js";
+import { Pipeline, type Viewer } from "./pipeline.js";
+
+const mode = { width: 320, height: 180, fps: 100 };
+
+/** A game that notes what it is asked for, and breaks when told to. */
+class NotingGame implements GameSource {
+  readonly mode = mode;
+  readonly exited = new Promise<string>(() => {});
+  readonly drawnAtMs: number[] = [];
+  soundsAsked = 0;
+  breaks: "draw" | "sound" | null = null;
+
+  input(): void {}
+  draw(picture: Uint8Array, nowMs: number): void {
+    if (this.breaks === "draw") throw new Error("the paint is out");
+    this.drawnAtMs.push(nowMs);
+    picture.fill(this.drawnAtMs.length % 200);
+  }
+  sound(samples: Int16Array): void {
+    if (this.breaks === "sound") throw new Error("the string snapped");
+    this.soundsAsked++;
+    samples.fill(1_000);
+  }
+  async close(): Promise<void> {}
+}
+
+/** A viewer that keeps what it gets, and tells when it has enough. */
+class KeepingViewer implements Viewer {
+  readonly pictures: { unit: AccessUnit; timestamp: number }[] = [];
+  readonly soundTimestamps: number[] = [];
+  readonly #waiting = new Set<() => void>();
+
+  sendPicture(unit: AccessUnit, timestamp: number): void {
+    this.pictures.push({ unit, timestamp });
+    for (const look of this.#waiting) look();
+  }
+  sendSound(_payload: Buffer, timestamp: number): void {
+    this.soundTimestamps.push(timestamp);
+  }
+  async has(pictures: number): Promise<void> {
+    await new Promise<void>((resolve) => this.#waiting.add(() => this.pictures.length >= pictures && resolve()));
+  }
+}
+
+async function opened() {
+  const source = new NotingGame();
+  const failures: unknown[] = [];
+  let tellFailed = () => {};
+  const failed = new Promise<void>((resolve) => {
+    tellFailed = resolve;
+  });
+  const pipeline = await Pipeline.open({
+    source,
+    bitrateKbps: 2_000,
+    threads: 1,
+    failed: (error) => {
+      failures.push(error);
+      tellFailed();
+    },
+  });
+  return { source, pipeline, failures, failed };
+}
+
+describe("the pipeline", () => {
+  it("draws nothing before somebody watches; then a keyframe first, and growing timestamps", async () => {
+    const { source, pipeline } = await opened();
+    expect(source.drawnAtMs).toEqual([]);
+    const viewer = new KeepingViewer();
+    pipeline.playFor(viewer);
+    await viewer.has(10);
+    expect(viewer.pictures.map(({ unit }) => unit.keyframe)).toEqual(viewer.pictures.map((_, i) => i === 0));
+    const timestamps = viewer.pictures.map(({ timestamp }) => timestamp);
+    expect(timestamps).toEqual([...timestamps].sort((a, b) => a - b));
+    expect(viewer.soundTimestamps.length).toBeGreaterThan(3);
+    expect(viewer.soundTimestamps.every((timestamp) => timestamp % 480 === 0)).toBe(true);
+    await pipeline.close();
+  });
+
+  it("stops the game's time while nobody watches", async () => {
+    const { source, pipeline } = await opened();
+    const viewer = new KeepingViewer();
+    pipeline.playFor(viewer);
+    await viewer.has(3);
+    pipeline.pause();
+    await sleep(400);
+    const drawn = source.drawnAtMs.length;
+    const { soundsAsked } = source;
+    await sleep(100);
+    expect([source.drawnAtMs.length, source.soundsAsked]).toEqual([drawn, soundsAsked]);
+    pipeline.playFor(viewer);
+    await viewer.has(viewer.pictures.length + 3);
+    const gapMs = source.drawnAtMs[drawn]! - source.drawnAtMs[drawn - 1]!;
+    expect(gapMs).toBeLessThan(300);
+    await pipeline.close();
+  });
+
+  it("gives a new viewer a keyframe at once, and the one before nothing more", async () => {
+    const { pipeline } = await opened();
+    const [first, second] = [new KeepingViewer(), new KeepingViewer()];
+    pipeline.playFor(first);
+    await first.has(3);
+    pipeline.playFor(second);
+    const had = first.pictures.length;
+    await second.has(3);
+    expect(first.pictures).toHaveLength(had);
+    expect(second.pictures[0]!.unit.keyframe).toBe(true);
+    await pipeline.close();
+  });
+
+  it("answers a request for a keyframe, and makes none unasked", async () => {
+    const { pipeline } = await opened();
+    const viewer = new KeepingViewer();
+    pipeline.playFor(viewer);
+    await viewer.has(40);
+    pipeline.requestKeyframe();
+    const asked = viewer.pictures.length;
+    await viewer.has(asked + 10);
+    const keyframes = viewer.pictures.flatMap(({ unit }, i) => (unit.keyframe ? [i] : []));
+    expect(keyframes[0]).toBe(0);
+    expect(keyframes).toHaveLength(2);
+    expect(keyframes[1]! - asked).toBeLessThanOrEqual(1);
+    await pipeline.close();
+  });
+
+  it.each(["draw", "sound"] as const)("says once when %s breaks, and stops", async (what) => {
+    const { source, pipeline, failures, failed } = await opened();
+    const viewer = new KeepingViewer();
+    pipeline.playFor(viewer);
+    await viewer.has(2);
+    source.breaks = what;
+    await failed;
+    pipeline.playFor(viewer);
+    await pipeline.close();
+    expect(failures).toHaveLength(1);
+  });
+});
