@@ -63,16 +63,7 @@ describe("a person with a laptop", () => {
     const { page } = browser;
     const before = await audioEnergy(page);
     await until("sound arrives", async () => (await audioEnergy(page)) > before + 1e-4 || undefined);
-    const playing = await page.evaluate(() =>
-      [...document.querySelectorAll<HTMLMediaElement>("audio, video")].some(
-        (element) =>
-          !element.paused &&
-          !element.muted &&
-          element.srcObject instanceof MediaStream &&
-          element.srcObject.getAudioTracks().length > 0,
-      ),
-    );
-    expect(playing, "an element plays the sound").toBe(true);
+    expect(await page.locator("#enable-sound").isVisible(), "the browser blocks no sound").toBe(false);
   });
 
   it("plays on after a reload, in the same session", async () => {

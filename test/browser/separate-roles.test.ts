@@ -13,7 +13,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/platform
 import { createLog } from "../../src/platform/log.js";
 import { ensureSecrets, plainKey, type Secrets } from "../../src/platform/secrets.js";
 import { openBrowser } from "../support/browser.js";
-import { cli, processesMarked, until, withMark } from "../support/hotseat.js";
+import { cli, ProcessCensus, until, withMark } from "../support/hotseat.js";
 import { shipMovesWith } from "../support/picture.js";
 import { play } from "../support/play.js";
 
@@ -44,7 +44,7 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const child of Object.values(roles)) child.kill("SIGTERM");
   await Promise.all(Object.values(roles).map((child) => child.exitCode ?? once(child, "exit")));
-  for (const { pid } of processesMarked(mark)) process.kill(pid, "SIGKILL");
+  for (const { pid } of new ProcessCensus(mark, folder).count()) process.kill(pid, "SIGKILL");
   await postgres?.stop();
   rmSync(folder, { recursive: true, force: true });
 });

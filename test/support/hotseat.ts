@@ -2,11 +2,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { commandLine, listProcesses } from "../../src/platform/process-identity.js";
 
 export const cli = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
@@ -40,7 +41,9 @@ export async function startUp(
   const child = spawn(process.execPath, [cli, "up", ...args], {
     env: { ...process.env, HOTSEAT_TEST_MARK: mark },
     stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
   });
+  const census = new ProcessCensus(mark, dataDir);
   const exited = once(child, "exit");
   const lines: string[] = [];
   const link = await new Promise<string>((resolve, reject) => {
@@ -62,7 +65,7 @@ export async function startUp(
       const secrets = JSON.parse(readFileSync(join(dataDir, "secrets.json"), "utf8"));
       return secrets.keys.find((key: { scope: string }) => key.scope === scope).key;
     },
-    processes: () => processesMarked(mark),
+    processes: () => census.count(),
     async interrupt() {
       child.kill("SIGINT");
       const [code] = await exited;
@@ -77,7 +80,7 @@ export async function startUp(
         child.kill("SIGINT");
         await exited;
       }
-      for (const { pid } of processesMarked(mark)) process.kill(pid, "SIGKILL");
+      for (const { pid } of census.count()) process.kill(pid, "SIGKILL");
       if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
     },
   };
@@ -91,19 +94,43 @@ export const withMark = (settings: Settings, mark: string): Settings => ({
   orchestrator: { agentEnvironment: { PATH: process.env.PATH, HOTSEAT_TEST_MARK: mark }, ...settings.orchestrator },
 });
 
-/** Processes whose environment carries the mark: it is inherited by every descendant, whoever adopts it. */
-export function processesMarked(mark: string): { pid: number; command: string }[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        if (!readFileSync(`/proc/${pid}/environ`, "latin1").includes(`HOTSEAT_TEST_MARK=${mark}`)) return [];
-        const command = readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ").trim();
-        return command === "" ? [] : [{ pid: Number(pid), command }];
-      } catch {
-        return [];
-      }
-    });
+/**
+ * Everything alive that belongs to one start: what carries its mark or names its folder, what descends from that, and
+ * what is in a process group that was ever its: an orphan keeps its group.
+ */
+export class ProcessCensus {
+  readonly #groups = new Set<number>();
+
+  constructor(
+    private readonly mark: string,
+    private readonly folder: string,
+  ) {}
+
+  count(): { pid: number; command: string }[] {
+    const rows = listProcesses();
+    const own = rows.find(({ pid }) => pid === process.pid)!.group;
+    const ours = new Set(
+      rows.filter(({ pid, group }) => this.#groups.has(group) || this.#isNamed(pid)).map(({ pid }) => pid),
+    );
+    for (let before = -1; before !== ours.size; ) {
+      before = ours.size;
+      for (const { pid, parent } of rows) if (ours.has(parent)) ours.add(pid);
+    }
+    const found = rows.filter(({ pid }) => ours.has(pid));
+    for (const { group } of found) if (group !== own) this.#groups.add(group);
+    return found.map(({ pid }) => ({ pid, command: commandLine(pid) ?? "" }));
+  }
+
+  #isNamed(pid: number): boolean {
+    try {
+      return (
+        readFileSync(`/proc/${pid}/environ`, "latin1").includes(`HOTSEAT_TEST_MARK=${this.mark}`) ||
+        readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(this.folder)
+      );
+    } catch {
+      return false;
+    }
+  }
 }
 
 /** Polls until `check` gives something other than undefined; for facts no event tells of. */

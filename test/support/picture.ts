@@ -43,9 +43,10 @@ export async function shipPosition(page: Page): Promise<number | null> {
 /** Holds a key and watches the ship until it has moved by a tenth of the picture; the signed way it went. */
 export async function shipMovesWith(page: Page, key: string): Promise<number> {
   const before = await until("the ship is seen", async () => (await shipPosition(page)) ?? undefined);
-  await page.keyboard.down(key);
   try {
     return await until(`${key} moves the ship`, async () => {
+      // A real keyboard repeats a held key; so does this.
+      await page.keyboard.down(key);
       const now = await shipPosition(page);
       return now !== null && Math.abs(now - before) > 0.1 ? now - before : undefined;
     });

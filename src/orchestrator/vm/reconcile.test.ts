@@ -123,7 +123,7 @@ describe("reconcile", () => {
     const anyRecord = fc.record({
       status: fc.constantFrom(...vmStatus.options),
       sessions: fc.nat(3),
-      age: fc.nat(1_000_000),
+      age: fc.integer({ min: 1, max: 1_000_000 }),
       present: fc.boolean(),
     });
     fc.assert(
