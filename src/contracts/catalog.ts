@@ -44,6 +44,10 @@ export type GameNeeds = z.infer<typeof gameNeeds>;
 
 export const gameId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, "a game id: small letters, digits and dashes");
 
+/** How a game takes the mouse: by its motion (the page locks the pointer), or by where it points. */
+export const pointerMode = z.enum(["relative", "absolute"]);
+export type PointerMode = z.infer<typeof pointerMode>;
+
 /** A game as players and integrators see it. */
 export const gameSummary = z.object({
   gameId,

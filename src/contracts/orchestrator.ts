@@ -1,6 +1,16 @@
 // The orchestrator's HTTP surface: the seed's twelve endpoints at the seed's paths, the agent's three, lists and feeds.
 import * as z from "zod";
-import { capabilities, gameId, gameSummary, presetId, providerId, regionId, templateId, videoMode } from "./catalog.js";
+import {
+  capabilities,
+  gameId,
+  gameSummary,
+  pointerMode,
+  presetId,
+  providerId,
+  regionId,
+  templateId,
+  videoMode,
+} from "./catalog.js";
 import { vmEvent } from "./events.js";
 import { route } from "./route.js";
 
@@ -95,6 +105,8 @@ export type Assignment = z.infer<typeof assignment>;
 export const seatSpec = z.object({
   sessionId,
   gameId,
+  title: z.string().describe("The game's, for people"),
+  pointer: pointerMode,
   presetId,
   mode: videoMode.describe("The preset's mode, cut by the request's cap; the agent may run below it"),
   bitrateKbpsMin: z.int(),

@@ -3,7 +3,7 @@
 // The browser offers, the agent answers (an agent that offers loses a DTLS race in Chromium). Ingest relays and decides
 // nothing: it checks that a ticket is genuine, the agent consumes its `jti` and hands out the resume secret.
 import * as z from "zod";
-import { videoMode } from "./catalog.js";
+import { pointerMode, videoMode } from "./catalog.js";
 import { sessionId } from "./orchestrator.js";
 import { problemDocument } from "./problems.js";
 import { endReason, iceServer, sessionStatus } from "./session.js";
@@ -68,7 +68,7 @@ export const streamInfo = z.object({
   mode: videoMode,
   encoder: z.string(),
   why: z.string().nullable().describe("Why `mode` is below `asked`, in words"),
-  pointer: z.enum(["relative", "absolute"]).describe("Whether the page should lock the pointer"),
+  pointer: pointerMode,
 });
 export type StreamInfo = z.infer<typeof streamInfo>;
 

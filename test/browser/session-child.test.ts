@@ -19,6 +19,8 @@ const seat = (gameId: string) => ({
   gameId,
   presetId: "default-standard" as const,
   mode: { width: 1920, height: 1080, fps: 60 },
+  title: "Signal",
+  pointer: "relative" as const,
   bitrateKbpsMin: 8_000,
   bitrateKbpsMax: 15_000,
 });
@@ -148,7 +150,7 @@ describe("a session's process", () => {
 
   it("starts at what the machine sustains, and says why that is below what was asked", async () => {
     await child.hears(ofType("prepared"));
-    child.tell({ type: "start", seat: seat("signal"), capabilities, title: "Signal", idleMs: 1_500 });
+    child.tell({ type: "start", seat: seat("signal"), capabilities, idleMs: 1_500 });
     const { stream } = await child.hears(ofType("started"));
     expect(stream).toMatchObject({ title: "Signal", mode, asked: { width: 1920 }, encoder: "libx264" });
     expect(stream.why).toMatch("1280×720");

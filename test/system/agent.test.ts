@@ -19,6 +19,8 @@ const seat = (sessionId: string): SeatSpec => ({
   gameId: "demo",
   presetId: "default-standard",
   mode: { width: 320, height: 180, fps: 30 },
+  title: "Signal",
+  pointer: "relative",
   bitrateKbpsMin: 1_000,
   bitrateKbpsMax: 2_000,
 });

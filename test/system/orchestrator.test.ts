@@ -493,6 +493,8 @@ describe("an agent", () => {
           gameId: "demo",
           presetId: "default-standard",
           mode: { width: 1000, height: 562, fps: 30 },
+          title: "Comet Run",
+          pointer: "relative",
           bitrateKbpsMin: 8_000,
           bitrateKbpsMax: 15_000,
         },

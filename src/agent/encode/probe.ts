@@ -1,5 +1,6 @@
 // What this machine's encoder sustains, found by encoding: moving pictures at 720p, flat out, for half a second after a
-// warm-up. A machine whose encoder does not work throws here, before any session is promised to it.
+// warm-up. The best stretch of frames counts: what slows the others down (a starting database, a neighbour's burst) is
+// not the encoder's speed, and the headroom in video-mode.ts is there for what runs beside it. A machine whose encoder does not work throws here, before any session is promised to it.
 import type { Capabilities } from "../../contracts/catalog.js";
 import { encoderThreads, pictureBytes, VideoEncoder, videoClockRate, videoEncoderName } from "./video-encoder.js";
 import { sustainedMode } from "./video-mode.js";
@@ -7,6 +8,7 @@ import { sustainedMode } from "./video-mode.js";
 const mode = { width: 1280, height: 720, fps: 60 };
 const warmUpFrames = 10;
 const measureMs = 500;
+const stretchFrames = 12;
 const bitrateKbps = 8_000;
 
 /** Takes less than a second. @throws EncoderError when the machine cannot encode. */
@@ -18,15 +20,23 @@ export async function probe(cores: number): Promise<Capabilities> {
     const scene = noisyScene(picture.length);
     let frames = 0;
     let encodingMs = 0;
-    while (encodingMs < measureMs) {
+    let stretchMs = 0;
+    let bestMs = Number.POSITIVE_INFINITY;
+    while (encodingMs < measureMs || bestMs === Number.POSITIVE_INFINITY) {
       const from = (frames * 1_282) % (scene.length - picture.length);
       scene.copy(picture, 0, from, from + picture.length);
       const startMs = performance.now();
       await encoder.encode(frames * (videoClockRate / mode.fps), frames === 0);
-      if (frames >= warmUpFrames) encodingMs += performance.now() - startMs;
       frames++;
+      if (frames <= warmUpFrames) continue;
+      const frameMs = performance.now() - startMs;
+      encodingMs += frameMs;
+      stretchMs += frameMs;
+      if ((frames - warmUpFrames) % stretchFrames !== 0) continue;
+      bestMs = Math.min(bestMs, stretchMs);
+      stretchMs = 0;
     }
-    const pixelsPerSecond = Math.round(((frames - warmUpFrames) * mode.width * mode.height * 1000) / encodingMs);
+    const pixelsPerSecond = Math.round((stretchFrames * mode.width * mode.height * 1000) / bestMs);
     const encodersAtOnce = Math.max(1, cores / threads);
     return { encoder: videoEncoderName, pixelsPerSecond, ...sustainedMode(pixelsPerSecond, encodersAtOnce) };
   } finally {

@@ -60,7 +60,7 @@ export function modeFor(asked: VideoMode, sustains: VideoMode): ChosenMode {
   const mode = { width: even(asked.width, widthMin), height: even(asked.height, heightMin), fps };
   return {
     mode,
-    why: `${inWords(asked)} was asked for; this machine's encoder sustains ${inWords(sustains)}`,
+    why: `this machine's encoder sustains ${inWords(sustains)}`,
   };
 }
 

@@ -30,8 +30,6 @@ export const toChild = z.discriminatedUnion("type", [
     type: z.literal("start"),
     seat: seatSpec,
     capabilities,
-    title: z.string().optional().describe("The game's title, for people; default: its id"),
-    pointer: streamInfo.shape.pointer.default("relative"),
     network: mediaNetwork.default({}),
     idleMs: z.number().positive().default(600_000),
   }),

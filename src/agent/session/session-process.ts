@@ -89,7 +89,7 @@ export class SessionProcess {
     });
   }
 
-  async #start({ seat, capabilities, title, pointer, network, idleMs }: Start): Promise<void> {
+  async #start({ seat, capabilities, network, idleMs }: Start): Promise<void> {
     const { games, seed, cores, tell } = this.#options;
     const open = Object.hasOwn(games, seat.gameId) ? games[seat.gameId] : undefined;
     if (open === undefined) throw new Error(`this agent has no game "${seat.gameId}"`);
@@ -105,12 +105,12 @@ export class SessionProcess {
       type: "started",
       stream: {
         gameId: seat.gameId,
-        title: title ?? seat.gameId,
+        title: seat.title,
         asked: seat.mode,
         mode: source.mode,
         encoder: videoEncoderName,
         why,
-        pointer,
+        pointer: seat.pointer,
       },
     });
   }

@@ -8,6 +8,8 @@ const seat = (sessionId: string): SeatSpec => ({
   gameId: "demo",
   presetId: "default-standard",
   mode: { width: 1280, height: 720, fps: 60 },
+  title: "Signal",
+  pointer: "relative",
   bitrateKbpsMin: 8_000,
   bitrateKbpsMax: 15_000,
 });

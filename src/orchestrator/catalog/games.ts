@@ -1,7 +1,8 @@
 // The games of this installation: what players see of them, what a session of each needs, and how it streams.
-import type { GameNeeds, GameSummary, Preset, PresetId } from "../../contracts/catalog.js";
+import type { GameNeeds, GameSummary, PointerMode, Preset, PresetId } from "../../contracts/catalog.js";
 
 export interface Game extends GameSummary {
+  readonly pointer: PointerMode;
   readonly needs: GameNeeds;
   /** Whether players see it in lists; a game that is not listed can still be asked for by its id. */
   readonly listed: boolean;
@@ -20,6 +21,7 @@ export const games: readonly Game[] = [
       { input: "gamepad", text: "Left stick to steer, A to fire" },
     ],
     presetId: "default-standard",
+    pointer: "relative",
     needs: { vcpus: 1, ramGb: 1, vramGb: 0.5 },
     listed: true,
   },
@@ -29,6 +31,7 @@ export const games: readonly Game[] = [
     tagline: "A looping film without game logic, to measure the stream by.",
     controls: [{ input: "keyboard", text: "Nothing to control" }],
     presetId: "default-standard",
+    pointer: "relative",
     needs: { vcpus: 1, ramGb: 1, vramGb: 0.5 },
     listed: false,
   },

@@ -2,7 +2,7 @@
 import type { GameNeeds, Preset, RegionId, TemplateId } from "../../contracts/catalog.js";
 import type { PlacementRequest, SeatSpec, SessionClient } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
-import { findGame } from "../catalog/games.js";
+import { findGame, type Game } from "../catalog/games.js";
 import { cappedMode, effectivePreset } from "../catalog/presets.js";
 import { regionIds, regionRttMs } from "../catalog/regions.js";
 import { templatesThatFit } from "../catalog/templates.js";
@@ -10,7 +10,7 @@ import { templatesThatFit } from "../catalog/templates.js";
 export type FallbackChains = Readonly<Record<RegionId, readonly RegionId[]>>;
 
 export interface Demand {
-  readonly gameId: string;
+  readonly game: Pick<Game, "gameId" | "title" | "pointer">;
   readonly preset: Preset;
   readonly needs: GameNeeds;
   readonly client: SessionClient;
@@ -33,7 +33,8 @@ export function demandOf(request: PlacementRequest, chains: FallbackChains): Dem
   if (fitting.length === 0) throw wrong("presetId", `No template carries ${game.gameId} at ${preset.presetId}.`);
   const { client, policy = "soonest" } = request;
   const regions = regionOrder(request, chains, game.rttMsMax);
-  return { gameId: game.gameId, preset, needs: game.needs, client, policy, regions, templates: fitting };
+  const { gameId, title, pointer, needs } = game;
+  return { game: { gameId, title, pointer }, preset, needs, client, policy, regions, templates: fitting };
 }
 
 /**
@@ -61,10 +62,12 @@ export function regionOrder(
 }
 
 /** What the VM's agent is told to run. */
-export function seatSpecOf(sessionId: string, { gameId, preset }: Demand, cap: PlacementRequest["cap"]): SeatSpec {
+export function seatSpecOf(sessionId: string, { game, preset }: Demand, cap: PlacementRequest["cap"]): SeatSpec {
   return {
     sessionId,
-    gameId,
+    gameId: game.gameId,
+    title: game.title,
+    pointer: game.pointer,
     presetId: preset.presetId,
     mode: cappedMode(preset, cap),
     bitrateKbpsMin: preset.bitrateKbpsMin,

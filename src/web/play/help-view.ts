@@ -67,7 +67,7 @@ function streamLines({ stream, stats, inputBy }: PageState): (readonly [string, 
     ["Picture", `${wordsForMode(stream.mode)}, H.264 by ${stream.encoder}`],
     ...(stream.why === null
       ? []
-      : [["Why not more", `${wordsForMode(stream.asked)} was asked for. ${stream.why}`] as const]),
+      : [["Why not more", `${wordsForMode(stream.asked)} was asked for: ${stream.why}.`] as const]),
     ...(stats === null ? [] : [["Now", `${wordsForStats(stats)} round trip`] as const]),
     ...(inputBy === null
       ? []
