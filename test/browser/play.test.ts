@@ -56,7 +56,12 @@ describe("a person with a laptop", () => {
       const now = await shipPosition(page);
       if (now !== null) expect(Math.abs(now - rest)).toBeLessThan(0.04);
     }
+    // For people (README): the game alone, a few seconds in.
+    await page.keyboard.down("Space");
+    await page.locator(".bar-shown").waitFor({ state: "detached" });
+    await shipMovesWith(page, "ArrowLeft");
     await page.screenshot({ path: "test-output/playing.png" });
+    await page.keyboard.up("Space");
   });
 
   it("hears it, after no other gesture than the click on Play", async () => {
