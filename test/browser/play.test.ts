@@ -4,7 +4,15 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Session } from "../../src/contracts/session.js";
 import { type Browser, openBrowser } from "../support/browser.js";
 import { type RunningHotseat, startUp, until } from "../support/hotseat.js";
-import { audioEnergy, shipMovesWith, shipPosition, watchConnections } from "../support/picture.js";
+import {
+  audioEnergy,
+  plugGamepad,
+  shipMovesWhile,
+  shipMovesWith,
+  shipPosition,
+  tiltStick,
+  watchConnections,
+} from "../support/picture.js";
 import { play } from "../support/play.js";
 
 let hotseat: RunningHotseat;
@@ -29,6 +37,7 @@ describe("a person with a laptop", () => {
   beforeAll(async () => {
     browser = await openBrowser();
     await watchConnections(browser.page);
+    await plugGamepad(browser.page);
   });
   afterAll(() => browser?.[Symbol.asyncDispose]());
 
@@ -40,6 +49,13 @@ describe("a person with a laptop", () => {
     await page.screenshot({ path: "test-output/games.png" });
     await play(page, hotseat.link);
     expect(await newest()).toMatchObject({ status: "ACTIVE", gameId: "demo" });
+  });
+
+  it("hears it, after no other gesture than the click on Play", async () => {
+    const { page } = browser;
+    const before = await audioEnergy(page);
+    await until("sound arrives", async () => (await audioEnergy(page)) > before + 1e-4 || undefined);
+    expect(await page.locator("#enable-sound").isVisible(), "the browser blocks no sound").toBe(false);
   });
 
   it("sees the ship go left and right by the arrow keys, and not without", async () => {
@@ -64,11 +80,37 @@ describe("a person with a laptop", () => {
     await page.keyboard.up("Space");
   });
 
-  it("hears it, after no other gesture than the click on Play", async () => {
+  it("flies by gamepad", async () => {
     const { page } = browser;
-    const before = await audioEnergy(page);
-    await until("sound arrives", async () => (await audioEnergy(page)) > before + 1e-4 || undefined);
-    expect(await page.locator("#enable-sound").isVisible(), "the browser blocks no sound").toBe(false);
+    expect(await shipMovesWhile(page, "the stick", () => tiltStick(page, 1))).toBeGreaterThan(0.1);
+    expect(await shipMovesWhile(page, "the stick", () => tiltStick(page, -1))).toBeLessThan(-0.1);
+    await tiltStick(page, 0);
+  });
+
+  it("flies by mouse, the pointer locked by a click on the picture", async () => {
+    const { page } = browser;
+    let x = 640;
+    await page.mouse.click(x, 500);
+    await page.waitForFunction(() => document.pointerLockElement?.id === "video");
+    const push = (step: number) => () => page.mouse.move((x += step), 500);
+    expect(await shipMovesWhile(page, "the mouse", push(20))).toBeGreaterThan(0.1);
+    expect(await shipMovesWhile(page, "the mouse", push(-20))).toBeLessThan(-0.1);
+    await page.evaluate(() => document.exitPointerLock());
+  });
+
+  it("lets go of everything when the page loses focus", async () => {
+    const { page } = browser;
+    await page.keyboard.down("ArrowRight");
+    await page.evaluate(() => window.dispatchEvent(new Event("blur")));
+    let last = -1;
+    await until("the ship rests", async () => {
+      const now = await shipPosition(page);
+      const rests = now !== null && Math.abs(now - last) < 0.002;
+      last = now ?? -1;
+      return rests || undefined;
+    });
+    expect(last, "it was stopped, not by the picture's edge").toBeLessThan(0.9);
+    await page.keyboard.up("ArrowRight");
   });
 
   it("plays on after a reload, in the same session", async () => {
@@ -127,11 +169,15 @@ describe("a person with a phone", () => {
     await page.screenshot({ path: "test-output/games-phone.png" });
     await play(page, hotseat.link);
     await page.screenshot({ path: "test-output/playing-phone.png" });
+    await page.locator("#end").tap();
+    await until("the session has ended", async () => ended(await newest()));
   });
 });
 
 describe("Ctrl-C", () => {
-  it("ends everything within 5 s, also during play, and leaves no process", async () => {
+  it("ends everything within 5 s, in the middle of play, and leaves no process", async () => {
+    await using browser = await openBrowser();
+    await play(browser.page, hotseat.link);
     expect(hotseat.processes().length, "database, agent and session processes run").toBeGreaterThan(3);
     const start = performance.now();
     expect(await hotseat.interrupt()).toBe(0);

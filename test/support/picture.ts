@@ -40,20 +40,40 @@ export async function shipPosition(page: Page): Promise<number | null> {
   return count < 20 ? null : sum / count / 320;
 }
 
-/** Holds a key and watches the ship until it has moved by a tenth of the picture; the signed way it went. */
-export async function shipMovesWith(page: Page, key: string): Promise<number> {
+/** Keeps doing something until the ship has moved by a tenth of the picture; the signed way it went. */
+export async function shipMovesWhile(page: Page, what: string, act: () => Promise<unknown>): Promise<number> {
   const before = await until("the ship is seen", async () => (await shipPosition(page)) ?? undefined);
+  return until(`${what} moves the ship`, async () => {
+    await act();
+    const now = await shipPosition(page);
+    return now !== null && Math.abs(now - before) > 0.1 ? now - before : undefined;
+  });
+}
+
+/** Holds a key, which a real keyboard repeats, until the ship has moved. */
+export async function shipMovesWith(page: Page, key: string): Promise<number> {
   try {
-    return await until(`${key} moves the ship`, async () => {
-      // A real keyboard repeats a held key; so does this.
-      await page.keyboard.down(key);
-      const now = await shipPosition(page);
-      return now !== null && Math.abs(now - before) > 0.1 ? now - before : undefined;
-    });
+    return await shipMovesWhile(page, key, () => page.keyboard.down(key));
   } finally {
     await page.keyboard.up(key);
   }
 }
+
+/** Gives the page one gamepad in the standard mapping. Call before the page loads. */
+export const plugGamepad = (page: Page) =>
+  page.addInitScript(() => {
+    const axes = [0, 0, 0, 0];
+    const buttons = Array.from({ length: 17 }, () => ({ pressed: false, touched: false, value: 0 }));
+    const pad = { index: 0, id: "test", connected: true, mapping: "standard", timestamp: 0, axes, buttons };
+    navigator.getGamepads = () => [pad as unknown as Gamepad];
+    Object.assign(window, { padAxes: axes });
+  });
+
+/** −1 left, 0 centre, 1 right. */
+export const tiltStick = (page: Page, x: number) =>
+  page.evaluate((value) => {
+    (window as unknown as { padAxes: number[] }).padAxes[0] = value;
+  }, x);
 
 /** Joules-like measure of all sound received so far (`totalAudioEnergy` of WebRTC's inbound-rtp statistics). */
 export const audioEnergy = (page: Page): Promise<number> =>
