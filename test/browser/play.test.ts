@@ -169,6 +169,19 @@ describe("a person with a phone", () => {
     await page.screenshot({ path: "test-output/games-phone.png" });
     await play(page, hotseat.link);
     await page.screenshot({ path: "test-output/playing-phone.png" });
+    const pad = (await page.locator("#pad-directions").boundingBox())!;
+    const touch = await browser.context.newCDPSession(page);
+    const finger = (type: "touchStart" | "touchEnd", x?: number) =>
+      touch.send("Input.dispatchTouchEvent", {
+        type,
+        touchPoints: x === undefined ? [] : [{ x: pad.x + pad.width * x, y: pad.y + pad.height / 2 }],
+      });
+    await finger("touchStart", 0.15);
+    expect(await shipMovesWhile(page, "a thumb on the left", async () => {})).toBeLessThan(-0.1);
+    await finger("touchEnd");
+    await finger("touchStart", 0.85);
+    expect(await shipMovesWhile(page, "a thumb on the right", async () => {})).toBeGreaterThan(0.1);
+    await finger("touchEnd");
     await page.locator("#end").tap();
     await until("the session has ended", async () => ended(await newest()));
   });
