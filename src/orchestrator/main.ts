@@ -129,7 +129,7 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
     if (notice.kind === "listening") for (const bell of Object.values(bells)) bell.ring();
     else if (isSignal(notice.payload)) bells[notice.payload].ring();
   });
-  server.app.addHook("onListen", open);
+  server.onceListening.push(open);
 
   return {
     async [Symbol.asyncDispose]() {

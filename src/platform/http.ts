@@ -34,6 +34,8 @@ export interface HttpServer {
   readonly app: FastifyInstance;
   readonly authenticator: Authenticator;
   readonly log: Log;
+  /** Begun in order by `listen`, once the port is taken; one that throws is a failed start. */
+  readonly onceListening: (() => Promise<void>)[];
 }
 
 export interface Handled<R extends Route> extends RouteRequest<R> {
@@ -79,7 +81,7 @@ export async function createHttpServer(options: {
     checkOrigin(request, config);
     request.caller = await identify(request, authenticator);
   });
-  return { app, authenticator, log };
+  return { app, authenticator, log, onceListening: [] };
 }
 
 /** Returned by a handler that has taken the reply over (a feed). */
@@ -114,7 +116,7 @@ export function serve<R extends Route, S extends keyof R["responses"] & number>(
   });
 }
 
-/** Listens, and says in words what is wrong when it cannot. Returns the port taken. */
+/** Listens and begins what waited for it; says in words what is wrong when it cannot. Returns the port taken. */
 export async function listen(server: HttpServer, { host, port }: ListenConfig): Promise<number> {
   try {
     await server.app.listen({ host, port });
@@ -123,6 +125,7 @@ export async function listen(server: HttpServer, { host, port }: ListenConfig): 
     const why = listenFailures[code]?.(host, port);
     throw why === undefined ? cause : new ListenError(why, { cause });
   }
+  for (const begin of server.onceListening) await begin();
   return boundPort(server) ?? port;
 }
 

@@ -93,7 +93,7 @@ export async function mountSession(server: HttpServer, deps: SessionDeps): Promi
       }
     });
   });
-  server.app.addHook("onListen", async () => {
+  server.onceListening.push(async () => {
     run(sweep({ store, service, limits: config, sweepMs: config.sweepMs, clock, log }, stop.signal));
     run(follow({ store, service, orchestratorUrl, serviceKey, clock, random, log }, stop.signal));
   });

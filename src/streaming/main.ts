@@ -103,7 +103,7 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
     const settled = work.finally(() => running.delete(settled));
     running.add(settled);
   };
-  server.app.addHook("onListen", async () => {
+  server.onceListening.push(async () => {
     run(
       followSessions(
         {

@@ -1,7 +1,6 @@
 // A real orchestrator for tests: real PostgreSQL, real HTTP on a free port.
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { VmEvent } from "../../src/contracts/events.js";
@@ -14,7 +13,7 @@ import { systemClock } from "../../src/platform/clock.js";
 import { listenConfig, parseConfig } from "../../src/platform/config.js";
 import { type Database, openDatabase } from "../../src/platform/database.js";
 import { startEmbeddedPostgres } from "../../src/platform/embedded-postgres.js";
-import { createHttpServer, listen } from "../../src/platform/http.js";
+import { createHttpServer, listen, ownUrl } from "../../src/platform/http.js";
 import { createLog } from "../../src/platform/log.js";
 import { createRegistry, type Registry } from "../../src/platform/metrics.js";
 import { ensureSecrets, type KeyScope, plainKey } from "../../src/platform/secrets.js";
@@ -72,8 +71,7 @@ export async function startOrchestrator(
   const server = await createHttpServer({ config, authenticator, log: silent });
   const database = db.open();
   const registry = createRegistry();
-  let port = 0;
-  const url = () => `http://127.0.0.1:${port}`;
+  const url = () => ownUrl(server, config);
   const role = await mountOrchestrator(server, {
     config: parseConfig(orchestratorConfig, options.config ?? {}),
     database,
@@ -89,8 +87,7 @@ export async function startOrchestrator(
   if (options.idle) {
     await server.app.ready();
     await once(server.app.server.listen(0, "127.0.0.1"), "listening");
-    port = (server.app.server.address() as AddressInfo).port;
-  } else port = await listen(server, config);
+  } else await listen(server, config);
   const bearer = (token: string) => createClient({ baseUrl: url(), bearer: token });
   const key = (scope: KeyScope) => plainKey(secrets, scope);
   return {
