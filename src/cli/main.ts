@@ -2,8 +2,8 @@
 // person can act on into one clear message. Each command loads what it runs and no more: an agent boots in less.
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { Command, Option } from "commander";
-import { runUntilSignalled } from "./run.js";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { runOnce, runUntilSignalled } from "./run.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 const { env } = process;
@@ -12,6 +12,11 @@ const program = new Command("hotseat")
   .description("Self-hosted cloud gaming: GPU VMs, seats, and games streamed to a browser.")
   .version(version)
   .showHelpAfterError("(hotseat --help shows what there is)");
+
+const count = (value: string): number => {
+  if (!/^\d{1,4}$/.test(value)) throw new InvalidArgumentError("It is a whole number from 0 to 9999.");
+  return Number(value);
+};
 
 const listening = (command: Command, port: string) =>
   command
@@ -32,7 +37,7 @@ const secrets = (command: Command) =>
 listening(program.command("up"), "8080")
   .description("run everything on this machine: one port, its own database, games in local processes")
   .option("--data <folder>", "where all state is kept", env.HOTSEAT_DATA ?? ".hotseat")
-  .option("--warm <number>", "VMs to start with, so that the first Play is instant", "1")
+  .option("--warm <number>", "VMs to start with, so that the first Play is instant", count, 1)
   .action((options) =>
     runUntilSignalled(async (signal) => {
       const { up } = await import("./up.js");
@@ -89,10 +94,10 @@ program
 const keys = program.command("keys").description("the installation's API keys");
 secrets(keys.command("init"))
   .description("make the secrets file, with one key of each scope")
-  .action(async (options) => (await import("./keys.js")).initKeys(options));
+  .action((options) => runOnce(async () => (await import("./keys.js")).initKeys(options)));
 secrets(keys.command("list"))
   .description("show the keys, without their secrets")
-  .action(async (options) => (await import("./keys.js")).listKeys(options));
+  .action((options) => runOnce(async () => (await import("./keys.js")).listKeys(options)));
 secrets(keys.command("add <id>"))
   .description("add a key and print it, once")
   .addOption(
@@ -101,7 +106,7 @@ secrets(keys.command("add <id>"))
       .makeOptionMandatory(),
   )
   .option("--tenant <tenant>", "whose sessions it sees (scope session)", "default")
-  .action(async (id, options) => (await import("./keys.js")).addKeyCommand(id, options));
+  .action((id, options) => runOnce(async () => (await import("./keys.js")).addKeyCommand(id, options)));
 
 program
   .command("openapi")

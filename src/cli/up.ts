@@ -22,7 +22,7 @@ import { type ListenOptions, listenSettings, readSettings } from "./settings.js"
 
 export interface UpOptions extends ListenOptions {
   readonly data: string;
-  readonly warm: string;
+  readonly warm: number;
   readonly databaseUrl?: string;
   readonly version: string;
 }
@@ -33,10 +33,19 @@ const warmTemplate = "L4-90";
 export async function up(options: UpOptions, signal: AbortSignal): Promise<void> {
   const say = (step: string, text: string) => console.log(`  ${step.padEnd(10)}${text}`);
   console.log(`Hotseat ${options.version}`);
+  signal.addEventListener("abort", () => console.log("Stopping…"));
   await mkdir(options.data, { recursive: true, mode: 0o700 });
   await using _lock = await lockDataFolder(options.data);
   const log = createLog({ name: "hotseat", level: options.logLevel, file: join(options.data, "hotseat.log") });
+  // Everything a person can have got wrong, before anything is started.
+  const config = parseConfig(listenConfig, listenSettings(options));
   const settings = await readSettings(options.config);
+  const roles = {
+    orchestrator: parseConfig(orchestratorConfig, settings.orchestrator),
+    session: parseConfig(sessionConfig, settings.session),
+    streaming: parseConfig(streamingConfig, settings.streaming),
+  };
+  const secrets = await ensureSecrets(join(options.data, "secrets.json"));
 
   const started = performance.now();
   await using postgres =
@@ -47,8 +56,6 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
   say("database", `runs (${Math.round(performance.now() - started)} ms)`);
   signal.throwIfAborted();
 
-  const config = parseConfig(listenConfig, listenSettings(options));
-  const secrets = await ensureSecrets(join(options.data, "secrets.json"));
   const authenticator = new Authenticator(secrets, systemClock);
   await using server = disposable(await createHttpServer({ config, authenticator, log }));
   const registry = createRegistry();
@@ -64,19 +71,19 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
   await mountWeb(server, { version: options.version });
   await using _streaming = await mountStreaming(server, {
     ...shared,
-    config: parseConfig(streamingConfig, settings.streaming),
+    config: roles.streaming,
     publicUrl: () => config.publicUrl ?? url(),
     sessionUrl: url,
   });
   await using _session = await mountSession(server, {
     ...shared,
-    config: parseConfig(sessionConfig, settings.session),
+    config: roles.session,
     orchestratorUrl: url,
     streamingUrl: url,
   });
   await using _orchestrator = await mountOrchestrator(server, {
     ...shared,
-    config: parseConfig(orchestratorConfig, settings.orchestrator),
+    config: roles.orchestrator,
     dataDir: join(options.data, "vms"),
     orchestratorUrl: url,
     streamingUrl: url,
@@ -85,16 +92,18 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
   await listen(server, config);
   say("services", `listen on ${url()}`);
 
-  const link = `${config.publicUrl ?? url()}/#key=${plainKey(secrets, "session")}`;
-  say("play", link);
-  say("API", `${url()}/docs   keys: ${join(options.data, "secrets.json")}   log: ${join(options.data, "hotseat.log")}`);
-  await warmUp(url(), plainKey(secrets, "operate"), Number(options.warm), log, signal).then(
+  const publicUrl = config.publicUrl ?? url();
+  say("play", `${publicUrl}/#key=${plainKey(secrets, "session")}`);
+  say(
+    "API",
+    `${publicUrl}/docs   keys: ${join(options.data, "secrets.json")}   log: ${join(options.data, "hotseat.log")}`,
+  );
+  await warmUp(url(), plainKey(secrets, "operate"), options.warm, log, signal).then(
     (made) => made > 0 && say("machines", `${made} starting, so that the first Play is instant`),
     (error: unknown) => log.warn({ err: error }, "no machine could be started ahead of the first Play"),
   );
   say("", "Ctrl-C stops everything.");
   await aborted(signal);
-  console.log("Stopping…");
 }
 
 /** Makes VMs until `wanted` live. The pool's own rules will replace this. */

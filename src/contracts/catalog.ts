@@ -1,5 +1,6 @@
 // The nouns of the catalogue: regions, GPU templates, streaming presets, games. Names are the seed's and never change.
 import * as z from "zod";
+import { text } from "./text.js";
 
 export const regionId = z.enum([
   "us-east-1",
@@ -60,7 +61,7 @@ export type GameSummary = z.infer<typeof gameSummary>;
 
 /** What an agent found its machine to sustain: its encoder, and the largest mode one session may run at. */
 export const capabilities = z.object({
-  encoder: z.string().describe("FFmpeg's name of the encoder, for example libx264 or h264_nvenc"),
+  encoder: text(64, 1).describe("FFmpeg's name of the encoder, for example libx264 or h264_nvenc"),
   pixelsPerSecond: z.number().positive().describe("Luma pixels encoded per second, measured on this machine"),
   sustains: videoMode,
   sessionsMax: z.int().min(1).max(6).describe("Sessions of that mode the machine carries at once"),

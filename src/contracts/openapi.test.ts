@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
+import * as z from "zod";
 import { openApiDocument } from "./openapi.js";
 import { allRoutes } from "./routes.js";
 
@@ -22,4 +23,19 @@ it("no two routes share an operation id or a method and path", () => {
   const places = allRoutes.map(({ method, path }) => `${method} ${path}`);
   expect(new Set(ids).size).toBe(ids.length);
   expect(new Set(places).size).toBe(places.length);
+});
+
+it("every string a client may send has a form: none can carry what the database refuses", () => {
+  const formless: string[] = [];
+  const walk = (node: unknown, path: string) => {
+    if (typeof node !== "object" || node === null) return;
+    const { type, pattern, format } = node as { type?: string; pattern?: string; format?: string };
+    if (type === "string" && !("enum" in node) && !("const" in node) && pattern === undefined && format === undefined)
+      formless.push(path);
+    for (const [name, child] of Object.entries(node)) walk(child, `${path}.${name}`);
+  };
+  for (const { operationId, body, query, params } of allRoutes)
+    for (const schema of [body, query, params])
+      if (schema !== undefined) walk(z.toJSONSchema(schema, { io: "input" }), operationId);
+  expect(formless).toStrictEqual([]);
 });

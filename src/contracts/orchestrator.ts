@@ -13,6 +13,7 @@ import {
 } from "./catalog.js";
 import { vmEvent } from "./events.js";
 import { route } from "./route.js";
+import { text } from "./text.js";
 
 export const vmStatus = z.enum([
   "TEMPLATE",
@@ -30,7 +31,7 @@ const id = (what: string) =>
   z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, `a ${what}: letters, digits, - and _`);
 export const vmId = id("VM id");
 export const sessionId = id("session id");
-const reason = z.string().min(1).max(200);
+const reason = text(200, 1);
 const instant = z.iso.datetime().describe("UTC, RFC 3339");
 
 export const vm = z
@@ -76,9 +77,8 @@ export type PlacementRequest = z.infer<typeof placementRequest>;
 
 export const assignRequest = z.union([
   z.strictObject({ sessionId, vmId }).describe("The seed's form: this VM, or a 409"),
-  z.strictObject({ sessionId, request: placementRequest, tenant: z.string().max(64).default("default") }),
+  z.strictObject({ sessionId, request: placementRequest, tenant: text(64).default("default") }),
 ]);
-export type AssignRequest = z.infer<typeof assignRequest>;
 
 /** The seat of one session, or its place in the queue. Asking again with the same sessionId answers the same. */
 export const assignment = z.discriminatedUnion("status", [
@@ -111,6 +111,7 @@ export const seatSpec = z.object({
   mode: videoMode.describe("The preset's mode, cut by the request's cap; the agent may run below it"),
   bitrateKbpsMin: z.int(),
   bitrateKbpsMax: z.int(),
+  idleMs: z.number().positive().describe("A player who touches nothing for so long is idle: the session ends"),
 });
 export type SeatSpec = z.infer<typeof seatSpec>;
 
@@ -177,7 +178,7 @@ export const orchestratorRoutes = {
       status: vmStatus.optional(),
       region: regionId.optional(),
       limit: z.coerce.number().int().min(1).max(500).default(100),
-      cursor: z.string().max(200).optional(),
+      cursor: text(200).optional(),
     }),
     responses: {
       200: { description: "A page", schema: z.object({ vms: z.array(vm), nextCursor: z.string().nullable() }) },
@@ -240,7 +241,7 @@ export const orchestratorRoutes = {
     params: vmParams,
     body: z.strictObject({
       errorCode: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, "an error code: small letters, digits and dashes"),
-      errorMessage: z.string().min(1).max(500),
+      errorMessage: text(500, 1),
     }),
     responses: ok("The VM, ERROR"),
   }),
@@ -305,7 +306,7 @@ export const orchestratorRoutes = {
     tag: "orchestrator",
     summary: "Capacity of one region",
     callers: ["operate", "read", "service", "session"],
-    params: z.object({ region: z.string().max(64) }),
+    params: z.object({ region: text(64) }),
     responses: { 200: { description: "Its capacity", schema: regionCapacity } },
   }),
   regionCapacities: route({
@@ -342,7 +343,7 @@ export const orchestratorRoutes = {
     tag: "orchestrator",
     summary: "VM and seat events as they are committed (text/event-stream; resume with Last-Event-ID)",
     callers: ["operate", "read", "service"],
-    query: z.strictObject({ after: z.string().max(100).optional().describe("An event id; default: from now on") }),
+    query: z.strictObject({ after: text(100).optional().describe("An event id; default: from now on") }),
     responses: { 200: { description: "CloudEvents 1.0, one per `data:`", schema: vmEvent } },
   }),
   enrol: route({
@@ -355,7 +356,11 @@ export const orchestratorRoutes = {
     params: vmParams,
     body: z.strictObject({
       publicKey: z
-        .strictObject({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: z.string().length(43) })
+        .strictObject({
+          kty: z.literal("OKP"),
+          crv: z.literal("Ed25519"),
+          x: z.string().regex(/^[A-Za-z0-9_-]{43}$/, "32 bytes in base64url"),
+        })
         .describe("Ed25519 public key as a JWK (RFC 8037)"),
     }),
     responses: {
@@ -374,10 +379,7 @@ export const orchestratorRoutes = {
     callers: ["anyone"],
     params: vmParams,
     body: z.strictObject({
-      proof: z
-        .string()
-        .max(2_000)
-        .describe("EdDSA JWT by the agent's key: sub = vmId, aud = hotseat-renew, exp ≤ 60 s"),
+      proof: text(2_000).describe("EdDSA JWT by the agent's key: sub = vmId, aud = hotseat-renew, exp ≤ 60 s"),
     }),
     responses: {
       200: { description: "The token", schema: z.object({ token: z.string(), expiresInSeconds: z.int() }) },

@@ -4,6 +4,7 @@ import { orchestratorRoutes } from "./orchestrator.js";
 import { type Route, route } from "./route.js";
 import { sessionRoutes } from "./session.js";
 import { streamingRoutes } from "./streaming.js";
+import { text } from "./text.js";
 
 export const platformRoutes = {
   metrics: route({
@@ -31,7 +32,7 @@ export const platformRoutes = {
     tag: "platform",
     summary: "Trade an API key for an HttpOnly cookie, for pages",
     callers: ["anyone"],
-    body: z.strictObject({ key: z.string().max(200) }),
+    body: z.strictObject({ key: text(200) }),
     responses: {
       200: { description: "The cookie is set", schema: z.object({ scope: z.string(), tenant: z.string() }) },
     },

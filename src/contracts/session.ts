@@ -3,6 +3,7 @@ import * as z from "zod";
 import { gameSummary, presetId, providerId, regionId, templateId, videoMode } from "./catalog.js";
 import { placementRequest, sessionId, vmId } from "./orchestrator.js";
 import { route } from "./route.js";
+import { text } from "./text.js";
 
 export const sessionStatus = z.enum(["QUEUED", "PROVISIONING", "READY", "ACTIVE", "DISCONNECTED", "ENDED", "FAILED"]);
 export type SessionStatus = z.infer<typeof sessionStatus>;
@@ -73,7 +74,7 @@ export type CreatedSession = z.infer<typeof createdSession>;
 
 export const sessionRequest = z.strictObject({
   ...placementRequest.shape,
-  playerId: z.string().max(128).optional().describe("Your own name for the player; kept with the session"),
+  playerId: text(128).optional().describe("Your own name for the player; kept with the session"),
 });
 export type SessionRequest = z.infer<typeof sessionRequest>;
 
@@ -83,7 +84,7 @@ export const connectionReport = z.strictObject({
     .nullable()
     .describe("The VM whose agent says so, null: it has none yet; about an older seat it is ignored"),
   state: z.enum(["connected", "disconnected", "idle", "left", "game-exited", "stream-failed"]),
-  detail: z.string().max(500).optional(),
+  detail: text(500).optional(),
 });
 export type ConnectionReport = z.infer<typeof connectionReport>;
 
@@ -114,7 +115,7 @@ export const sessionRoutes = {
     query: z.strictObject({
       status: sessionStatus.optional(),
       limit: z.coerce.number().int().min(1).max(500).default(100),
-      cursor: z.string().max(200).optional(),
+      cursor: text(200).optional(),
     }),
     responses: {
       200: {

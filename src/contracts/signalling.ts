@@ -7,6 +7,7 @@ import { pointerMode, videoMode } from "./catalog.js";
 import { sessionId } from "./orchestrator.js";
 import { problemDocument } from "./problems.js";
 import { endReason, iceServer, sessionStatus } from "./session.js";
+import { text } from "./text.js";
 
 export const signallingLimits = {
   messageBytesMax: 64 * 1024,
@@ -132,7 +133,7 @@ export const fromAgent = z.discriminatedUnion("type", [
     .object({
       type: z.literal("refused"),
       connectionId,
-      reason: z.enum(["ticket-used", "resume-wrong", "no-such-session", "session-failed", "taken-over"]),
+      reason: z.enum(["ticket-used", "resume-wrong", "no-such-session", "bad-offer", "session-failed", "taken-over"]),
       detail: z.string(),
     })
     .describe("Also ends a connection that had been accepted"),
@@ -141,7 +142,7 @@ export const fromAgent = z.discriminatedUnion("type", [
     type: z.literal("session"),
     sessionId,
     state: z.enum(["connected", "disconnected", "idle", "left", "game-exited", "stream-failed"]),
-    detail: z.string().max(500).optional(),
+    detail: text(500).optional(),
   }),
   z.object({ type: z.literal("pong") }),
 ]);

@@ -40,6 +40,7 @@ export const orchestratorConfig = z.strictObject({
     .describe("Which provider makes VMs where, and how many of a template in a region; a later rule goes first"),
   fallback: z.partialRecord(regionId, z.array(regionId)).default({}).describe("Other fallback chains than the usual"),
   waitSecondsMax: seconds.default(600).describe("A session that waits longer gets nothing"),
+  idleSecondsMax: seconds.default(600).describe("A player who touches nothing for so long gives the seat up"),
   drainSecondsMax: seconds.default(3_600).describe("A draining VM is terminated then, sessions or not"),
   capacityHoldSeconds: seconds.default(30).describe("No VM is asked for so long where there was no capacity"),
   reconcileSeconds: seconds.default(2),

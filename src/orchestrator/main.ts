@@ -60,9 +60,10 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
   const chains = chainsOf(config.fallback);
   const newVmId = () => `vm-${randomBytes(8).toString("hex")}`;
   const waitMsMax = config.waitSecondsMax * 1000;
+  const idleMs = config.idleSecondsMax * 1000;
   const vms = new VmStore(database, clock, { waitMsMax });
   const placements = new PlacementStore(database, clock, { places, newVmId });
-  const allocator = new Allocator({ vms, placements, chains, places, waitMsMax, clock });
+  const allocator = new Allocator({ vms, placements, chains, places, waitMsMax, idleMs, clock });
   const count = (waiting: ReadonlyMap<unknown, number>) => [...waiting.values()].reduce((sum, n) => sum + n, 0);
   const meters = new FleetMeters(registry, async () => ({
     fleet: await placements.readFleet(),

@@ -25,6 +25,12 @@ describe("the secrets file", () => {
     await expect(addKey(path, key)).rejects.toThrow(/acme exists/);
   });
 
+  it("is left as it is by a key that cannot be", async () => {
+    const before = readFileSync(path, "utf8");
+    await expect(addKey(path, mintKey("session", "bad id!"))).rejects.toThrow(/small letters/);
+    expect(readFileSync(path, "utf8")).toBe(before);
+  });
+
   it("that is missing says how to make one", async () => {
     await expect(loadSecrets(join(folder, "none.json"))).rejects.toThrow(/hotseat keys init/);
   });

@@ -86,7 +86,9 @@ class PooledDatabase extends Rows implements Database {
       ].join(" "),
     };
     this.#pool = new pg.Pool({ ...this.#config, max: poolSize, idleTimeoutMillis: 60_000 });
-    this.#pool.on("error", (error) => log.warn({ err: error }, "an idle database connection was lost"));
+    this.#pool.on("error", (error) => {
+      if (!this.#pool.ending) log.warn({ err: error }, "an idle database connection was lost");
+    });
   }
 
   override async query<T>(statement: Statement, values?: readonly unknown[]): Promise<T[]> {

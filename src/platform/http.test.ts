@@ -125,6 +125,14 @@ describe("the HTTP edge", () => {
     expect((await post("/echo/s1", JSON.stringify({ x: "x".repeat(70_000) }), operator())).status).toBe(413);
   });
 
+  it("answers addresses that cannot be read as it answers any other that names nothing", async () => {
+    for (const path of ["/echo/%ff", `/echo/${"x".repeat(400)}`]) {
+      const { status, type, document } = await post(path, "{}", operator());
+      expect({ status, type }).toStrictEqual({ status: 404, type: "application/problem+json; charset=utf-8" });
+      expect(document.type).toBe("urn:hotseat:problem:not-found");
+    }
+  });
+
   it("answers what it does not serve, and ids that cannot be, with 404", async () => {
     expect((await post("/nowhere", "{}", operator())).status).toBe(404);
     expect((await post("/echo/far-too-long-an-id", '{"cap":{"width":4}}', operator())).status).toBe(404);

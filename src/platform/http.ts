@@ -1,5 +1,6 @@
 // The HTTP edge, the same for every role: authenticate, authorise by the route's table, parse, answer, and turn every
 // error into an RFC 9457 document, in that order. A handler sees only parsed input and throws Problems.
+import type { Duplex } from "node:stream";
 import cookie from "@fastify/cookie";
 import rateLimit from "@fastify/rate-limit";
 import websocket from "@fastify/websocket";
@@ -22,6 +23,7 @@ import { hashKey } from "./secrets.js";
 
 const bodyBytesMax = 64 * 1024;
 const requestMsMax = 30_000;
+const closingHandshakeMsMax = 500;
 const requestsPer10sMax = 2_000;
 
 declare module "fastify" {
@@ -58,7 +60,12 @@ export async function createHttpServer(options: {
     routerOptions: { maxParamLength: 200 },
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
+    // What the router itself refuses (an address that cannot be decoded, an endless id) never reaches a hook.
+    frameworkErrors: (error, request, reply) => {
+      void answerProblem(toProblem(error), request, reply, log);
+    },
   });
+  dropUpgradedSocketsOnClose(app);
   app.setErrorHandler((error, request, reply) => answerProblem(toProblem(error), request, reply, log));
   app.setNotFoundHandler((request, reply) =>
     answerProblem(new Problem("not-found", `There is no ${request.method} ${pathOf(request)}.`), request, reply, log),
@@ -82,6 +89,20 @@ export async function createHttpServer(options: {
     request.caller = await identify(request, authenticator);
   });
   return { app, authenticator, log, onceListening: [] };
+}
+
+/** A socket that never became a WebSocket, or whose peer does not answer the closing handshake, must not hold us up. */
+function dropUpgradedSocketsOnClose(app: FastifyInstance): void {
+  const sockets = new Set<Duplex>();
+  app.server.on("upgrade", (_request, socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  app.addHook("preClose", async () => {
+    setTimeout(() => {
+      for (const socket of sockets) socket.destroy();
+    }, closingHandshakeMsMax);
+  });
 }
 
 /** Returned by a handler that has taken the reply over (a feed). */
@@ -251,14 +272,19 @@ function toProblem(error: unknown): Problem {
     return new Problem("too-large", `A body is at most ${bodyBytesMax} bytes.`, { cause: error });
   if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE")
     return new Problem("unsupported-media-type", undefined, { cause: error });
-  if (code.startsWith("FST_ERR_CTP") || code === "FST_ERR_BAD_URL")
+  const status = error instanceof Error && "statusCode" in error ? Number(error.statusCode) : 500;
+  if (code.startsWith("FST_ERR_CTP"))
     return new Problem("invalid-request", "The request cannot be read.", { cause: error });
+  // The router's and the file server's refusals: an address that names nothing we serve.
+  if (status < 500) return new Problem("not-found", "There is nothing at this address.", { cause: error });
   return new Problem("internal", undefined, { cause: error });
 }
 
 function answerProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
-  if (problem.status >= 500)
-    log.error({ err: problem.extra.cause ?? problem, method: request.method, path: pathOf(request) }, problem.message);
+  if (problem.status >= 500) {
+    const level = problem.type === "unavailable" ? "warn" : "error";
+    log[level]({ err: problem.extra.cause ?? problem, method: request.method, path: pathOf(request) }, problem.message);
+  }
   if (problem.type === "unauthenticated") void reply.header("www-authenticate", 'Bearer realm="hotseat"');
   return reply.code(problem.status).type("application/problem+json").send(problem.toDocument());
 }

@@ -3,7 +3,7 @@
 // Keys are 256 random bits, so a plain SHA-256 is enough to store them by; `key` itself is kept only where this
 // installation must use it (the service key between roles, the links `hotseat up` prints).
 import { createHash, randomBytes } from "node:crypto";
-import { chmod, link, mkdir, readFile, unlink, writeFile } from "node:fs/promises";
+import { chmod, link, mkdir, readFile, rename, rm, unlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { exportJWK, generateKeyPair, importJWK, type JWK } from "jose";
 import * as z from "zod";
@@ -13,7 +13,7 @@ export const keyScope = z.enum(["operate", "session", "read", "service"]);
 export type KeyScope = z.infer<typeof keyScope>;
 
 const apiKey = z.object({
-  id: z.string().regex(/^[a-z0-9-]{1,40}$/),
+  id: z.string().regex(/^[a-z0-9-]{1,40}$/, "a key's name is 1–40 small letters, digits and dashes"),
   scope: keyScope,
   tenant: z.string().max(64).default("default"),
   sha256: z.string().length(64),
@@ -67,8 +67,7 @@ export async function ensureSecrets(path: string): Promise<Secrets> {
     ],
     signingKey: await exportJWK(pair.privateKey),
   };
-  const temporary = `${path}.${process.pid}.${randomBytes(4).toString("hex")}`;
-  await writeFile(temporary, JSON.stringify(fresh, null, 2), { mode: 0o600 });
+  const temporary = await writeBeside(path, fresh);
   try {
     await link(temporary, path);
   } catch (error) {
@@ -80,12 +79,26 @@ export async function ensureSecrets(path: string): Promise<Secrets> {
   return loadSecrets(path);
 }
 
-/** Adds a key; only its hash is kept. */
+/** Adds a key; only its hash is kept. @throws ConfigError when it cannot be one, or its name is taken. */
 export async function addKey(path: string, key: ApiKey): Promise<void> {
   const file = await readSecretsFile(path);
   if (file.keys.some((other) => other.id === key.id)) throw new ConfigError(`A key named ${key.id} exists already.`);
   const { key: _, ...stored } = key;
-  await writeFile(path, JSON.stringify({ ...file, keys: [...file.keys, stored] }, null, 2), { mode: 0o600 });
+  const changed = parseConfig(secretsFile, { ...file, keys: [...file.keys, stored] });
+  const temporary = await writeBeside(path, changed);
+  await rename(temporary, path);
+}
+
+/** A complete file under another name, so that a crash or a full disk half-way leaves the one that is there. */
+async function writeBeside(path: string, content: unknown): Promise<string> {
+  const temporary = `${path}.${process.pid}.${randomBytes(4).toString("hex")}`;
+  try {
+    await writeFile(temporary, JSON.stringify(content, null, 2), { mode: 0o600, flush: true });
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  return temporary;
 }
 
 /** The plain key of a scope, where this installation keeps one. */

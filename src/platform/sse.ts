@@ -35,7 +35,8 @@ export async function sendFeed(
       socket.write(`id: ${id}\ndata: ${JSON.stringify(data)}\n\n`);
     }
   } catch (error) {
-    if (!gone.signal.aborted) throw error;
+    // The headers are gone: all that can be said is the end, and the reader resumes.
+    if (!gone.signal.aborted) reply.log.warn({ err: error }, "a feed broke");
   } finally {
     clearInterval(keepAlive);
     socket.end();

@@ -42,7 +42,10 @@ export interface SessionServiceDeps {
 export class SessionService {
   constructor(private readonly deps: SessionServiceDeps) {}
 
-  /** @throws Problem what the orchestrator refused it for (nothing is left), or `unavailable` (it is FAILED). */
+  /**
+   * @throws Problem what the orchestrator refused it for (nothing is left), `illegal-transition` (it was ended on
+   * request meanwhile), or `unavailable` (it is FAILED).
+   */
   async create(asked: SessionRequest, tenant: string): Promise<CreatedSession> {
     const { store, clock, games, metrics, newSessionId } = this.deps;
     const { playerId, ...placement } = asked;
@@ -76,6 +79,8 @@ export class SessionService {
     const session = { ...placed, intent: false };
     if (!(await store.commit(session, this.#timers(session)))) {
       await store.oweWithdrawal(intent.sessionId, clock.now());
+      const { status } = await this.#visible(intent.sessionId, null);
+      if (status === "ENDED") throw endedMeanwhile();
       throw new Problem("unavailable", "The session was given up before it was ready: ask again.");
     }
     metrics.created(session);
@@ -164,10 +169,11 @@ export class SessionService {
       return body;
     } catch (error) {
       if (!(error instanceof Problem && refusals.includes(error.type))) {
-        await this.#giveUp(sessionId, { reason: "no-capacity", detail: "The orchestrator did not answer." });
+        const end: End = { reason: "no-capacity", detail: "The orchestrator did not answer." };
+        const { status } = await this.#change(sessionId, () => ({ type: "failed", end }));
         // It may be granted yet: the request can outlive our patience.
         await store.oweWithdrawal(sessionId, clock.now() + limits.intentMs);
-        throw asUnavailable(error);
+        throw status === "ENDED" ? endedMeanwhile() : asUnavailable(error);
       }
       await store.discard(sessionId);
       const errors = error.extra.errors?.map(({ field, message }) => ({
@@ -182,20 +188,17 @@ export class SessionService {
     try {
       return await this.#streamUrl(sessionId);
     } catch (error) {
-      await this.#giveUp(sessionId, { reason: "stream-failed", detail: "The streaming service did not answer." });
+      const end: End = { reason: "stream-failed", detail: "The streaming service did not answer." };
+      const { status } = await this.#change(sessionId, () => ({ type: "failed", end }));
       // Ended by somebody else meanwhile, it was withdrawn before it had its seat.
       await this.deps.store.oweWithdrawal(sessionId, this.deps.clock.now());
-      throw asUnavailable(error);
+      throw status === "ENDED" ? endedMeanwhile() : asUnavailable(error);
     }
   }
 
   async #streamUrl(sessionId: string): Promise<Credentials> {
     const { body } = await this.deps.streaming.call(streamingRoutes.streamUrl, { params: { sessionId } });
     return body;
-  }
-
-  async #giveUp(sessionId: string, end: End): Promise<void> {
-    await this.#change(sessionId, () => ({ type: "failed", end }));
   }
 
   async #eventOfSeat(session: SessionRecord): Promise<SessionEvent | null> {
@@ -251,6 +254,8 @@ export class SessionService {
 
 /** What the orchestrator may refuse a session for; anything else it answers is a failure of ours, not of the caller's. */
 const refusals: readonly ProblemType[] = ["invalid-request", "no-free-seat", "capacity-exhausted", "rate-limited"];
+
+const endedMeanwhile = () => new Problem("illegal-transition", "The session was ended before it was ready.");
 
 const asUnavailable = (error: unknown): Problem =>
   error instanceof Problem && error.type === "unavailable"

@@ -24,6 +24,7 @@ const count = (standard: number) => z.number().int().min(1).default(standard);
 export const streamingConfig = z.strictObject({
   iceServers: iceServersConfig,
   helloMs: count(signallingLimits.helloMsMax),
+  waiterGoneMs: count(15_000).describe("A player who leaves while waiting for a seat keeps the place for so long"),
   pingMs: count(signallingLimits.pingMs),
   silenceMs: count(signallingLimits.silenceMsMax),
   messagesPerSecond: count(signallingLimits.messagesPerSecondMax),
@@ -86,6 +87,7 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
     iceServersFor: iceServers,
     limits: {
       helloMs: config.helloMs,
+      waiterGoneMs: config.waiterGoneMs,
       socketsMax: config.socketsMax,
       socketsPerSessionMax: config.socketsPerSessionMax,
       signalling: socketLimits(config.messagesPerSecond),
@@ -121,6 +123,7 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
+      rooms[Symbol.dispose]();
       await Promise.all(running);
       await reports[Symbol.asyncDispose]();
     },

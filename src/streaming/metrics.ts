@@ -1,8 +1,6 @@
 // What operators see of the relay.
 import { Counter, Gauge, type Registry } from "../platform/metrics.js";
 
-export type SocketKind = "signalling" | "control" | "agent";
-
 export class StreamingMetrics {
   readonly open: Gauge<"kind">;
   readonly relayed: Counter<"to" | "type">;

@@ -43,6 +43,8 @@ export async function mountWeb(server: HttpServer, { version }: { version: strin
 
   app.get("/", page("play", contentSecurityPolicy));
   app.get("/docs", page("docs", referencePolicy));
+  app.get("/docs/", async (_request, reply) => reply.redirect("/docs"));
+  app.get("/favicon.ico", async (_request, reply) => reply.redirect("/assets/icon.svg"));
   app.get("/openapi.json", async (_request, reply) => reply.type("application/json").send(openApi));
   await app.register(fastifyStatic, {
     root: [join(here, "play"), join(here, "../public")],

@@ -35,7 +35,7 @@ export async function startUp(
 ): Promise<RunningHotseat> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "hotseat-"));
   const mark = randomUUID();
-  const settings = join(mkdtempSync(join(tmpdir(), "hotseat-settings-")), "settings.json");
+  const settings = join(dataDir, "test-settings.json");
   writeFileSync(settings, JSON.stringify(withMark(options.settings ?? {}, mark)));
   const args = ["--port", "0", "--data", dataDir, "--config", settings, ...(options.args ?? [])];
   const child = spawn(process.execPath, [cli, "up", ...args], {

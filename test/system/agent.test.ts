@@ -23,6 +23,7 @@ const seat = (sessionId: string): SeatSpec => ({
   pointer: "relative",
   bitrateKbpsMin: 1_000,
   bitrateKbpsMax: 2_000,
+  idleMs: 600_000,
 });
 
 let controlPlane: ControlPlane;

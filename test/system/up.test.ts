@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { WebSocket } from "ws";
 import type { Vm } from "../../src/contracts/orchestrator.js";
 import type { CreatedSession, Session } from "../../src/contracts/session.js";
 import { type RunningHotseat, startUp, until } from "../support/hotseat.js";
@@ -113,6 +114,21 @@ describe("after kill -9 of everything", () => {
 });
 
 describe("Ctrl-C", () => {
+  it("is not held up by sockets that were never to be", async () => {
+    const hotseat = started.at(-1)!;
+    for (const path of ["session/%ff/signalling", "session/x/nothing", "agent/vm"]) {
+      const socket = new WebSocket(`${hotseat.url.replace("http", "ws")}/api/streaming/v1/${path}`);
+      socket.on("error", () => {});
+      const [, response] = await once(socket, "unexpected-response");
+      expect([401, 404]).toContain(response.statusCode);
+    }
+    const askedAt = performance.now();
+    expect(await hotseat.interrupt()).toBe(0);
+    expect(performance.now() - askedAt).toBeLessThan(5_000);
+    expect(hotseat.processes()).toStrictEqual([]);
+    await start(["--warm", "0"]);
+  });
+
   it("leaves no process, and the next start picks the state up", async () => {
     const hotseat = started.at(-1)!;
     const sessions = await call<{ sessions: Session[] }>(hotseat, "/api/session/v1");

@@ -12,12 +12,10 @@ const aLadderMode = fc.constantFrom(...modeLadder);
 const smallest = modeLadder.at(-1)!;
 
 describe("what a machine sustains", () => {
-  it("is 720p60, once or twice, on two cores shared with a browser", () => {
-    for (const pixelsPerSecond of [150e6, 200e6, 300e6]) {
-      const { sustains, sessionsMax } = sustainedMode(pixelsPerSecond, 1);
-      expect(sustains).toEqual({ width: 1280, height: 720, fps: 60 });
-      expect(sessionsMax).toBeLessThanOrEqual(2);
-    }
+  it("is one session of 720p60 on two cores shared with a browser, as slow or fast as they were measured", () => {
+    const sustains = { width: 1280, height: 720, fps: 60 };
+    for (const pixelsPerSecond of [350e6, 390e6, 430e6])
+      expect(sustainedMode(pixelsPerSecond, 1)).toEqual({ sustains, sessionsMax: 1 });
   });
 
   it("is the largest mode that leaves the headroom, and all sessions together leave it too", () => {

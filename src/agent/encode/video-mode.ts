@@ -1,11 +1,12 @@
 // What picture a session runs at, decided without looking at the machine: the probe's measurement comes as an argument.
 //
 // A mode is sustained when the encoder, flat out, would do `headroom` times its pixels: the game, the network, the
-// other threads, and on one's own machine the browser, take the rest. Measured on two cores shared with Chromium:
-// x264 does 230 Mpx/s alone; 720p60 (55 Mpx/s) runs smoothly, 1080p60 (124 Mpx/s) only just.
+// other threads, and on one's own machine the browser, take the rest. Measured on two cores shared with Chromium: x264
+// does 350–430 Mpx/s in its best stretch (probe.ts), little more than half of that on average; one session of 720p60
+// (55 Mpx/s) runs smoothly, 1080p60 (124 Mpx/s) only just.
 import type { VideoMode } from "../../contracts/catalog.js";
 
-export const headroom = 2.5;
+export const headroom = 4.5;
 
 /** Largest first, by pixels per second. The last one is taken even when nothing fits: a session runs at something. */
 export const modeLadder: readonly VideoMode[] = [

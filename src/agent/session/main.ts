@@ -5,8 +5,13 @@ import { availableParallelism } from "node:os";
 import { games } from "../games/games.js";
 import { SessionProcess } from "./session-process.js";
 
+// A signal to the whole group (Ctrl-C, a stopping service) reaches the supervisor too: that it ends us then, and how, is
+// its to say, so it gets the first word. Alone with a signal, we end all the same.
+const supervisorsWordMs = 1_000;
+
 const end = new AbortController();
-for (const event of ["SIGTERM", "SIGINT", "disconnect"]) process.on(event, () => end.abort());
+process.on("disconnect", () => end.abort());
+for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => setTimeout(() => end.abort(), supervisorsWordMs));
 
 const session = new SessionProcess({
   games,

@@ -3,7 +3,7 @@
 // The supervisor forks `session/main.js` with `{ serialization: "advanced" }` and the environment UV_THREADPOOL_SIZE=8
 // (encoding, file and name look-ups share libuv's pool; its default of four lets them wait for one another). The child
 // loads its native modules and says `prepared`: such a spare starts a session in milliseconds. One child plays one
-// session, then ends; it also ends by itself, at once, when the channel closes, and within a second on SIGTERM.
+// session, then ends; it also ends by itself, at once, when the channel closes, and within two seconds on SIGTERM.
 //
 // connectionId is the player's signalling connection. One player at a time: the connection whose media came up last
 // plays, the one before it is closed. A lost signalling socket (`gone` on the agent link) is no reason for
@@ -26,13 +26,7 @@ export const mediaNetwork = z.object({
 /** Supervisor → child. */
 export const toChild = z.discriminatedUnion("type", [
   z.object({ type: z.literal("probe") }).describe("Measure this machine, before any session: answered by `probed`"),
-  z.object({
-    type: z.literal("start"),
-    seat: seatSpec,
-    capabilities,
-    network: mediaNetwork.default({}),
-    idleMs: z.number().positive().default(600_000),
-  }),
+  z.object({ type: z.literal("start"), seat: seatSpec, capabilities, network: mediaNetwork.default({}) }),
   z
     .object({ type: z.literal("connect"), connectionId, iceServers: z.array(iceServer) })
     .describe("A player will offer under this id"),
@@ -60,7 +54,14 @@ export const fromChild = z.discriminatedUnion("type", [
     .describe("It cannot start or probe; the child ends after it"),
   z.object({ type: z.literal("answer"), connectionId, sdp: z.string() }),
   z.object({ type: z.literal("candidate"), connectionId, candidate: iceCandidate }),
-  z.object({ type: z.literal("refused"), connectionId, detail: z.string() }).describe("The offer cannot be answered"),
+  z
+    .object({
+      type: z.literal("refused"),
+      connectionId,
+      reason: z.enum(["bad-offer", "session-failed"]),
+      detail: z.string(),
+    })
+    .describe("The offer cannot be answered; bad-offer: it is the offer's fault, the next one like it fares no better"),
   z
     .object({
       type: z.literal("state"),

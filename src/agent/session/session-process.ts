@@ -89,7 +89,7 @@ export class SessionProcess {
     });
   }
 
-  async #start({ seat, capabilities, network, idleMs }: Start): Promise<void> {
+  async #start({ seat, capabilities, network }: Start): Promise<void> {
     const { games, seed, cores, tell } = this.#options;
     const open = Object.hasOwn(games, seat.gameId) ? games[seat.gameId] : undefined;
     if (open === undefined) throw new Error(`this agent has no game "${seat.gameId}"`);
@@ -99,7 +99,7 @@ export class SessionProcess {
     const bitrateKbps = bitrateKbpsFor(source.mode, seat);
     const failed = (error: unknown) => this.#finish("stream-failed", inWords(error));
     const pipeline = await Pipeline.open({ source, bitrateKbps, threads: encoderThreads(cores), failed });
-    this.#session = new Session({ source, pipeline, bitrateKbps, network, idleMs, tell });
+    this.#session = new Session({ source, pipeline, bitrateKbps, network, idleMs: seat.idleMs, tell });
     source.exited.then((detail) => this.#finish("game-exited", detail), failed);
     tell({
       type: "started",

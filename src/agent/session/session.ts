@@ -9,6 +9,7 @@ import type { IceCandidate } from "../../contracts/signalling.js";
 import type { GameSource } from "../games/game-source.js";
 import { isKeepalive, PlayerInput } from "../input/player-input.js";
 import { type MediaNetwork, Peer } from "../webrtc/peer.js";
+import { UnusableOfferError } from "../webrtc/sdp.js";
 import { livenessLimits, lostBecause } from "./liveness.js";
 import type { Pipeline } from "./pipeline.js";
 import type { FromChild } from "./protocol.js";
@@ -71,7 +72,12 @@ export class Session {
   offer(connectionId: string, sdp: string): void {
     const connection = this.#connections.get(connectionId);
     if (connection === undefined) {
-      this.#options.tell({ type: "refused", connectionId, detail: "this connection was never announced" });
+      this.#options.tell({
+        type: "refused",
+        connectionId,
+        reason: "session-failed",
+        detail: "This connection is not known any more: connect again.",
+      });
       return;
     }
     if (connection.link !== null && connection.link !== this.#player) this.#retire(connection.link);
@@ -86,7 +92,8 @@ export class Session {
       this.#options.tell({
         type: "refused",
         connectionId,
-        detail: error instanceof Error ? error.message : "bad offer",
+        reason: error instanceof UnusableOfferError ? "bad-offer" : "session-failed",
+        detail: error instanceof Error ? error.message : String(error),
       });
       return;
     }

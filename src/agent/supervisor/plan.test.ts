@@ -12,6 +12,7 @@ const seat = (sessionId: string): SeatSpec => ({
   pointer: "relative",
   bitrateKbpsMin: 8_000,
   bitrateKbpsMax: 15_000,
+  idleMs: 600_000,
 });
 
 const name = fc.constantFrom("a", "b", "c", "d", "e", "f");

@@ -173,7 +173,7 @@ export class Sessions {
         this.#report(run, message.state, message.detail);
         break;
       case "refused":
-        this.#refuse(message.connectionId, "session-failed", message.detail);
+        this.#refuse(message.connectionId, message.reason, message.detail);
         break;
       case "answer":
       case "candidate": {

@@ -16,7 +16,7 @@ import { soundFormat } from "../games/game-source.js";
 import { nativeIceServers } from "./ice-servers.js";
 import { type Feedback, isRtcp, parseRtcp, roundTripMs } from "./rtcp.js";
 import { RtpStream } from "./rtp-stream.js";
-import { completeAnswer, readOffer } from "./sdp.js";
+import { completeAnswer, readOffer, UnusableOfferError } from "./sdp.js";
 
 /** Where media may be sent from; defaults: every interface, any port. */
 export interface MediaNetwork {
@@ -91,13 +91,17 @@ export class Peer {
 
   /**
    * Answers the browser's offer; candidates follow by events.
-   * @throws UnusableOfferError, or libdatachannel's own error on SDP it cannot read.
+   * @throws UnusableOfferError
    */
   accept(offer: string): string {
     const { video, audio } = readOffer(offer);
     const ssrc = randomSsrc();
     const sources = { ssrc, rtxSsrc: ssrc + 1 };
-    this.#connection.setRemoteDescription(offer, "offer");
+    try {
+      this.#connection.setRemoteDescription(offer, "offer");
+    } catch (error) {
+      throw new UnusableOfferError("the offer cannot be read", { cause: error });
+    }
 
     const description = new Video(video.mid, "SendOnly");
     description.addH264Codec(video.payloadType, video.fmtp);

@@ -4,7 +4,7 @@
 // answer says so: header extensions (without playout-delay its jitter buffer adds 7 ms), transport-wide feedback, FIR,
 // and the pairing of the stream with its retransmissions (RFC 5576 §4.2; without it RTX packets are thrown away).
 
-/** The offer has nothing this agent can send. */
+/** The offer cannot be read, or has nothing this agent can send. */
 export class UnusableOfferError extends Error {
   override name = "UnusableOfferError";
 }

@@ -4,7 +4,7 @@ import { presetId, preset as presetSchema, regionId, templateId } from "../../co
 import { findGame, type Game } from "./games.js";
 import { cappedMode, effectivePreset, presets } from "./presets.js";
 import { fallbackChains, regionIds, regionRttMs } from "./regions.js";
-import { chooseTemplate, sessionsPerVm, templateFits, templates, templatesThatFit } from "./templates.js";
+import { sessionsPerVm, templateFits, templates, templatesThatFit } from "./templates.js";
 
 const demo = findGame("demo") as Game;
 
@@ -22,7 +22,7 @@ describe("templates", () => {
     expect(Object.keys(templates)).toEqual(templateId.options);
   });
 
-  test("the one chosen fits, and no other that fits costs less a seat", () => {
+  test("those that fit are all found, the one that costs least a seat first", () => {
     const needs = fc.record({
       vcpus: fc.integer({ min: 1, max: 20 }),
       ramGb: fc.integer({ min: 1, max: 70 }),
@@ -33,21 +33,18 @@ describe("templates", () => {
         const preset = presets[id];
         const share = (t: (typeof templates)[keyof typeof templates]) => t.eurPerHour / sessionsPerVm(t, preset);
         const fitting = Object.values(templates).filter((t) => templateFits(t, need, preset));
-        const chosen = chooseTemplate(need, preset);
-        if (fitting.length === 0) {
-          expect(chosen).toBeNull();
-          return;
-        }
-        expect(fitting.map((t) => t.templateId)).toContain(chosen);
-        expect(share(templates[chosen!])).toBe(Math.min(...fitting.map(share)));
+        const found = templatesThatFit(need, preset);
+        expect(found.toSorted()).toEqual(fitting.map((t) => t.templateId).toSorted());
+        const shares = found.map((id) => share(templates[id]));
+        expect(shares).toEqual(shares.toSorted((a, b) => a - b));
       }),
     );
   });
 
   test("a game that needs much video memory gets the A16; one that needs more than any has none", () => {
     const preset = presets["default-competitive"];
-    expect(chooseTemplate({ vcpus: 4, ramGb: 8, vramGb: 40 }, preset)).toBe("A16");
-    expect(chooseTemplate({ vcpus: 4, ramGb: 8, vramGb: 100 }, preset)).toBeNull();
+    expect(templatesThatFit({ vcpus: 4, ramGb: 8, vramGb: 40 }, preset)).toEqual(["A16"]);
+    expect(templatesThatFit({ vcpus: 4, ramGb: 8, vramGb: 100 }, preset)).toEqual([]);
   });
 
   test("one whose encoder is too slow for the preset is left out", () => {

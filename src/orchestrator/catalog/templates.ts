@@ -96,7 +96,3 @@ export function templatesThatFit(needs: GameNeeds, preset: Preset): TemplateId[]
     .sort((a, b) => share(a) - share(b) || (a.templateId < b.templateId ? -1 : 1))
     .map(({ templateId }) => templateId);
 }
-
-/** The template a new VM for such a session is made from; null: no template carries it. */
-export const chooseTemplate = (needs: GameNeeds, preset: Preset): TemplateId | null =>
-  templatesThatFit(needs, preset)[0] ?? null;

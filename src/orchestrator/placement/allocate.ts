@@ -25,6 +25,8 @@ export class Allocator {
       chains: FallbackChains;
       places: PlaceRules;
       waitMsMax: number;
+      /** What a seat's player may leave untouched. */
+      idleMs: number;
       clock: Clock;
     },
   ) {}
@@ -89,13 +91,14 @@ export class Allocator {
   }
 
   #placementOf(sessionId: string, request: PlacementRequest, tenant: string): NewPlacement {
-    const demand = demandOf(request, this.deps.chains);
+    const { chains, waitMsMax, idleMs, clock } = this.deps;
+    const demand = demandOf(request, chains);
     return {
       sessionId,
       tenant,
       demand,
-      spec: seatSpecOf(sessionId, demand, request.cap),
-      expiresAt: new Date(this.deps.clock.now() + this.deps.waitMsMax),
+      spec: seatSpecOf(sessionId, demand, { cap: request.cap, idleMs }),
+      expiresAt: new Date(clock.now() + waitMsMax),
     };
   }
 }

@@ -62,7 +62,11 @@ export function regionOrder(
 }
 
 /** What the VM's agent is told to run. */
-export function seatSpecOf(sessionId: string, { game, preset }: Demand, cap: PlacementRequest["cap"]): SeatSpec {
+export function seatSpecOf(
+  sessionId: string,
+  { game, preset }: Demand,
+  { cap, idleMs }: Pick<PlacementRequest, "cap"> & Pick<SeatSpec, "idleMs">,
+): SeatSpec {
   return {
     sessionId,
     gameId: game.gameId,
@@ -72,6 +76,7 @@ export function seatSpecOf(sessionId: string, { game, preset }: Demand, cap: Pla
     mode: cappedMode(preset, cap),
     bitrateKbpsMin: preset.bitrateKbpsMin,
     bitrateKbpsMax: preset.bitrateKbpsMax,
+    idleMs,
   };
 }
 

@@ -50,9 +50,6 @@ export function nextStatusOr409(vm: { vmId: string; status: VmStatus }, change: 
   throw new Problem("illegal-transition", `VM ${vm.vmId} is ${vm.status}: it cannot be ${change}.`);
 }
 
-/** Rows that hold, or may come to hold, a machine and its seats. */
-export const liveStatuses = ["PROVISIONING", "BOOTING", "READY", "IN_USE", "DRAINING", "ERROR"] as const;
-
 export const takesSessions = (status: VmStatus): boolean => nextStatus(status, "assigned") !== null;
 
 /** On its way to READY. */

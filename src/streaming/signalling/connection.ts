@@ -64,6 +64,10 @@ export const openConnection = (id: Pick<Connection, "sessionId" | "connectionId"
   told: null,
 });
 
+/** Whether its player is known to be the session's: it had a genuine ticket, or an agent accepted its resume secret. */
+export const isProved = ({ accepted, proof }: Connection): boolean =>
+  accepted !== null || (proof !== null && "jti" in proof);
+
 export const mayMove = (connection: Connection, event: ConnectionEvent): boolean =>
   Object.hasOwn(connectionTransitions[connection.phase], event);
 

@@ -19,7 +19,7 @@ import {
   type ToAgent,
   type ToPlayer,
 } from "../../contracts/signalling.js";
-import { type Connection, mayMove, move, type Progress, type Proof } from "./connection.js";
+import { type Connection, isProved, mayMove, move, type Progress, type Proof } from "./connection.js";
 
 /** What an agent says about one connection. */
 export type AgentAnswer = Extract<FromAgent, { connectionId: string }>;
@@ -74,6 +74,7 @@ const refusalsByAgent = {
   "ticket-used": "unauthenticated",
   "resume-wrong": "unauthenticated",
   "no-such-session": "notFound",
+  "bad-offer": "badMessage",
   "session-failed": "unavailable",
   "taken-over": "takenOver",
 } as const satisfies Record<Extract<FromAgent, { type: "refused" }>["reason"], Refusal>;
@@ -255,7 +256,7 @@ function bye(connection: Connection): Step {
   if (vmId !== null)
     return { connection, outgoing: [{ to: "agent", vmId, message: { type: "bye", sessionId, connectionId } }] };
   // Nobody has checked a resume secret yet, and a hello under way proves nothing: that socket just closes.
-  if (session === null || (connection.accepted === null && !hasTicket(connection)))
+  if (session === null || !isProved(connection))
     return {
       connection: move(connection, "close"),
       outgoing: [{ to: "player", close: closeCodes.ended, reason: "bye" }],
@@ -263,8 +264,6 @@ function bye(connection: Connection): Step {
   const report: ConnectionReport = { vmId: session.vmId, state: "left", detail: "The player left." };
   return { connection, outgoing: [{ to: "session", report }] };
 }
-
-const hasTicket = ({ proof }: Connection): boolean => proof !== null && "jti" in proof;
 
 function hearAgent(connection: Connection, vmId: string, message: AgentAnswer, around: Surroundings): Step {
   // Another VM's agent has no say here, nor has one that was not asked (or whose answer the link's loss overtook).

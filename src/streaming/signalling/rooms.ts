@@ -17,16 +17,18 @@ import type { Log } from "../../platform/log.js";
 import type { AgentLinks } from "../agents/links.js";
 import type { Reports } from "../agents/reports.js";
 import type { StreamingMetrics } from "../metrics.js";
-import { type Connection, openConnection, type Proof } from "./connection.js";
+import { type Connection, isProved, openConnection, type Proof } from "./connection.js";
 import { type AgentAnswer, type Incoming, type Outgoing, type Refusal, relay } from "./relay.js";
 import { type OpenSocket, openSocket, type SocketLimits } from "./socket.js";
+import { Waiters } from "./waiters.js";
 
 const earlyInputsMax = 64;
 
 export interface RoomLimits {
   readonly helloMs: number;
+  readonly waiterGoneMs: number;
   readonly socketsMax: number;
-  /** Of one session and channel; beyond it the oldest that has not joined makes room. */
+  /** Of one session and channel; beyond it the oldest that has not joined makes room, first one that proved nothing. */
   readonly socketsPerSessionMax: number;
   readonly signalling: SocketLimits;
   readonly control: SocketLimits;
@@ -55,11 +57,17 @@ interface Player {
 
 type Door = { readonly proof: Proof; readonly session: Session };
 
-export class Rooms {
+export class Rooms implements Disposable {
   readonly #rooms = new Map<string, Set<Player>>();
   readonly #byConnection = new Map<string, Player>();
+  readonly #waiters: Waiters;
 
-  constructor(private readonly deps: RoomsDeps) {}
+  constructor(private readonly deps: RoomsDeps) {
+    const { waiterGoneMs } = deps.limits;
+    const detail = `The player left while waiting, and was not back within ${waiterGoneMs / 1000} s.`;
+    const left = (sessionId: string) => deps.reports.report(sessionId, { vmId: null, state: "left", detail });
+    this.#waiters = new Waiters({ waiterGoneMs, left });
+  }
 
   /** Takes a socket of which nothing is proved yet. */
   enter(sessionId: string, channel: Connection["channel"], socket: WebSocket): void {
@@ -85,8 +93,9 @@ export class Rooms {
       this.#refuse(player, "unavailable", "This node has too many connections: try again.");
     const crowd = [...room].filter(({ connection }) => connection.channel === channel && connection.phase !== "closed");
     if (crowd.length > limits.socketsPerSessionMax) {
-      const idle = crowd.find(({ connection }) => connection.phase !== "joined");
-      this.#refuse(idle ?? player, "tooFast", "Too many connections for one session.");
+      const idle = crowd.filter((other) => other !== player && other.connection.phase !== "joined");
+      const makesRoom = idle.find(({ connection }) => !isProved(connection)) ?? idle[0] ?? player;
+      this.#refuse(makesRoom, "tooFast", "Too many connections for one session.");
     }
   }
 
@@ -131,6 +140,11 @@ export class Rooms {
     return { ...answer, connection: phase === "joining" || phase === "joined" ? "joining" : "waiting", since };
   }
 
+  /** Whoever leaves from now on leaves because this node stops. */
+  [Symbol.dispose](): void {
+    this.#waiters[Symbol.dispose]();
+  }
+
   #hearText(player: Player, text: string): void {
     const json = parseJson(text);
     if (player.connection.phase === "awaiting-hello") {
@@ -147,6 +161,7 @@ export class Rooms {
   #hearHello(player: Player, said: Hello): void {
     clearTimeout(player.helloTimer);
     this.#happen(player, { type: "hello" });
+    if (player.connection.channel === "signalling") this.#waiters.greeted(player.connection.sessionId);
     this.#checkHello(player.connection, said).then(
       (door) => this.#happen(player, { type: "admitted", ...door }),
       (error: unknown) => this.#turnAway(player, error),
@@ -208,6 +223,7 @@ export class Rooms {
     const room = this.#rooms.get(sessionId);
     room?.delete(player);
     if (room?.size === 0) this.#rooms.delete(sessionId);
+    if (channel === "signalling") this.#waiters.left(player.connection, ![...(room ?? [])].some(isWaiting));
   }
 
   #happen(player: Player, incoming: Incoming): void {
@@ -239,6 +255,9 @@ export class Rooms {
     }
   }
 }
+
+const isWaiting = ({ connection: { channel, phase } }: Player): boolean =>
+  channel === "signalling" && phase !== "awaiting-hello" && phase !== "closed";
 
 function refusalOf({ type }: Problem): Refusal {
   switch (type) {

@@ -42,7 +42,10 @@ export class HelpView {
     this.#drawn = drawn;
     const notes = featureNotes(browserFacts());
     this.#body.replaceChildren(
-      definitions(state.game?.controls.map(({ input, text }) => [input, text] as const) ?? []),
+      definitions([
+        ...(matchMedia("(pointer: coarse)").matches ? [touchLine] : []),
+        ...(state.game?.controls.map(({ input, text }) => [input, text] as const) ?? []),
+      ]),
       el("h3", {}, "This page"),
       definitions([
         ["Esc", "Shows the bar, lets the mouse go, leaves full screen. The game gets it too."],
@@ -57,6 +60,8 @@ export class HelpView {
     );
   }
 }
+
+const touchLine = ["Touch", "The pad under your left thumb is the arrow keys, A is Space."] as const;
 
 const definitions = (rows: readonly (readonly [string, string])[]) =>
   el("dl", {}, ...rows.flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)]));

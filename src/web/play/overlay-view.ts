@@ -76,9 +76,9 @@ export class OverlayView {
       step !== null
         ? wordsForStep(step, progress)
         : phase === "interrupted"
-          ? "The picture stopped. Your game goes on; this usually takes a few seconds."
+          ? "The picture stopped. This usually takes a few seconds."
           : (message?.text ?? "");
-    this.#queue.textContent = step === null ? "" : (progress?.reason ?? "");
+    this.#queue.textContent = step === "finding-seat" ? (progress?.reason ?? "") : "";
   }
 
   #drawButtons({ phase, message }: PageState): void {

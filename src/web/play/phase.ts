@@ -58,7 +58,7 @@ export const phaseTransitions = {
     broke: "failed",
     left: "list",
   },
-  ended: { "play-pressed": "asking", left: "list" },
+  ended: { "play-pressed": "asking", "games-listed": "list", left: "list" },
   failed: {
     "play-pressed": "asking",
     returning: "connecting",
