@@ -1,7 +1,8 @@
 // A control plane with nothing in it but what one agent meets: the orchestrator's agent routes over the contract, and
 // ingest's end of the link. It decides nothing: the test says which seats there are, and looks at what arrived.
 import { randomUUID } from "node:crypto";
-import { rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { importJWK, jwtVerify } from "jose";
 import type { WebSocket } from "ws";
@@ -48,11 +49,18 @@ export class ControlPlane {
     private readonly authenticator: Authenticator,
   ) {}
 
-  static async start(directory: string): Promise<ControlPlane> {
-    const secrets = await ensureSecrets(join(directory, "secrets.json"));
-    const controlPlane = new ControlPlane(directory, new Authenticator(secrets, systemClock));
-    await controlPlane.listen();
-    return controlPlane;
+  /** In a folder of its own, which `remove` removes, as does a start that fails. */
+  static async start(): Promise<ControlPlane> {
+    const directory = await mkdtemp(join(tmpdir(), "hotseat-agent-"));
+    try {
+      const secrets = await ensureSecrets(join(directory, "secrets.json"));
+      const controlPlane = new ControlPlane(directory, new Authenticator(secrets, systemClock));
+      await controlPlane.listen();
+      return controlPlane;
+    } catch (error) {
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   get configPath(): string {

@@ -1,7 +1,4 @@
 // The agent's tokens, against the control plane's routes over HTTP, on a clock the test moves.
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { enrol } from "../../src/agent/supervisor/identity.js";
@@ -13,7 +10,7 @@ let stop: AbortController;
 let nowMs: number;
 
 beforeEach(async () => {
-  controlPlane = await ControlPlane.start(await mkdtemp(join(tmpdir(), "hotseat-identity-")));
+  controlPlane = await ControlPlane.start();
   stop = new AbortController();
   nowMs = 0;
 });

@@ -2,8 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -30,7 +29,7 @@ let controlPlane: ControlPlane;
 let agents: Agent[];
 
 beforeEach(async () => {
-  controlPlane = await ControlPlane.start(await mkdtemp(join(tmpdir(), "hotseat-agent-")));
+  controlPlane = await ControlPlane.start();
   agents = [];
 });
 

@@ -86,7 +86,7 @@ describe("creating a session", () => {
     const { orchestrator } = await open();
     orchestrator.addVm("vm-1", 1);
     orchestrator.beforeAssign = async (sessionId) => void (await end(stage, sessionId));
-    expect(await problemOf(create(stage))).toMatchObject({ type: "unavailable" });
+    expect(await problemOf(create(stage)), "its caller's own doing").toMatchObject({ type: "illegal-transition" });
     await untilSettled();
     expect(orchestrator.seated("vm-1")).toEqual([]);
   });

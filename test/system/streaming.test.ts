@@ -104,6 +104,71 @@ describe("a player's way in", () => {
   });
 });
 
+describe("leaving while there is no seat", () => {
+  const waiting = async () => {
+    const session = await create();
+    const player = await stage.player(session.urls.signalling, { type: "hello", ticket: session.ticket });
+    await player.next("progress");
+    return { session, player };
+  };
+
+  it("for good gives the place in the queue up", async () => {
+    const { orchestrator, watcher } = await open({ streaming: { waiterGoneMs: 50 } });
+    const { session, player } = await waiting();
+    await player.leave();
+    const { end } = await watcher.until(session.sessionId, "ENDED");
+    expect(end).toMatchObject({ reason: "ended-by-player", detail: expect.stringContaining("while waiting") });
+    await orchestrator.until(() => orchestrator.placements.size === 0);
+  });
+
+  it("keeps the place through a reload, in another tab, and for whom no player was there yet", async () => {
+    const { watcher, integrator } = await open({ streaming: { waiterGoneMs: 1_000 } });
+    const untouched = await create();
+    const [reloading, inTwoTabs] = [await waiting(), await waiting()];
+    const secondTab = { type: "hello", ticket: await ticketOf(inTwoTabs.session.sessionId) } as const;
+    const tab = await stage.player(inTwoTabs.session.urls.signalling, secondTab);
+    await tab.next("progress");
+    await inTwoTabs.player.leave();
+    const reloaded = { type: "hello", ticket: await ticketOf(reloading.session.sessionId) } as const;
+    await reloading.player.leave();
+    const page = await stage.player(reloading.session.urls.signalling, reloaded);
+    await page.next("progress");
+    // Who leaves after them shows that their time has passed too.
+    const late = await waiting();
+    await late.player.leave();
+    await watcher.until(late.session.sessionId, "ENDED");
+    for (const { sessionId } of [untouched, reloading.session, inTwoTabs.session]) {
+      const { body } = await integrator.call(sessionRoutes.getSession, { params: { sessionId } });
+      expect(body.status).toBe("QUEUED");
+    }
+    await page.leave();
+    await watcher.until(reloading.session.sessionId, "ENDED");
+  });
+
+  it("by one who proved nothing ends nobody's session, nor does it drive the player out", async () => {
+    const { watcher, integrator } = await open({ streaming: { waiterGoneMs: 200 } });
+    const { session, player } = await waiting();
+    const guess: Hello = { type: "hello", resume: "a guess" };
+    const strangers = [];
+    for (let i = 0; i < 8; i++) {
+      strangers.push(await stage.player(session.urls.signalling, guess));
+      if (i < 7) await strangers.at(-1)!.next("progress");
+    }
+    expect(await strangers[0]!.closed).toBe(closeCodes.tooFast);
+    player.say({ type: "ping" });
+    await player.next("pong");
+    const alone = await create();
+    const stranger = await stage.player(alone.urls.signalling, guess);
+    await stranger.next("progress");
+    await stranger.leave();
+    const late = await waiting();
+    await late.player.leave();
+    await watcher.until(late.session.sessionId, "ENDED");
+    const { body } = await integrator.call(sessionRoutes.getSession, { params: { sessionId: alone.sessionId } });
+    expect(body.status).toBe("QUEUED");
+  });
+});
+
 describe("coming back", () => {
   it("works by the resume secret; the newest connection takes over and the older is told", async () => {
     await open();

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { AccessUnit } from "../encode/video-encoder.js";
 import type { GameSource } from "../games/game-source.js";
@@ -86,11 +85,16 @@ describe("the pipeline", () => {
     pipeline.playFor(viewer);
     await viewer.has(3);
     pipeline.pause();
-    await sleep(400);
+    // Another game, played meanwhile, is the clock: a picture of it takes 10 ms.
+    const other = await opened();
+    const meanwhile = new KeepingViewer();
+    other.pipeline.playFor(meanwhile);
+    await meanwhile.has(10);
     const drawn = source.drawnAtMs.length;
     const { soundsAsked } = source;
-    await sleep(100);
+    await meanwhile.has(50);
     expect([source.drawnAtMs.length, source.soundsAsked]).toEqual([drawn, soundsAsked]);
+    await other.pipeline.close();
     pipeline.playFor(viewer);
     await viewer.has(viewer.pictures.length + 3);
     const gapMs = source.drawnAtMs[drawn]! - source.drawnAtMs[drawn - 1]!;

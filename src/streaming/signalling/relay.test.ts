@@ -204,6 +204,7 @@ describe("signalling", () => {
     ["ticket-used", closeCodes.unauthenticated],
     ["resume-wrong", closeCodes.unauthenticated],
     ["no-such-session", closeCodes.notFound],
+    ["bad-offer", closeCodes.badMessage],
     ["session-failed", closeCodes.unavailable],
     ["taken-over", closeCodes.takenOver],
   ] as const)("closes with the documented code when the agent refuses: %s", (reason, code) => {
