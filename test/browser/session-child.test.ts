@@ -222,8 +222,8 @@ describe("a session's process", () => {
   it("refuses an offer that cannot be answered, and goes on", async () => {
     child.tell({ type: "connect", connectionId: "odd-browser", iceServers: [] });
     child.tell({ type: "offer", connectionId: "odd-browser", sdp: "v=0\r\n" });
-    const { detail } = await child.hears(ofType("refused"));
-    expect(detail).toBe("the offer asks for no video");
+    const refused = await child.hears(ofType("refused"));
+    expect(refused).toMatchObject({ reason: "bad-offer", detail: "the offer asks for no video" });
   });
 
   it("tells that the game is over, and ends by itself", async () => {

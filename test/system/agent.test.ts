@@ -256,6 +256,18 @@ describe("an agent", () => {
     expect(report).toMatchObject({ state: "stream-failed", detail: expect.stringContaining("no-such-game") });
   });
 
+  it("refuses an offer that it cannot read or answer as what it is", async () => {
+    await startAgent();
+    controlPlane.seats = [seat("s1")];
+    for (const sdp of ["nonsense", "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\na=rtpmap:96 H264/90000\r\n"]) {
+      const { connectionId } = await controlPlane.join("s1", { jti: randomUUID() });
+      const from = controlPlane.said.length;
+      controlPlane.tell({ type: "signal", sessionId: "s1", connectionId, message: { type: "offer", sdp } });
+      const refused = await controlPlane.hear((said) => (said.type === "refused" ? said : undefined), from);
+      expect(refused, sdp).toMatchObject({ connectionId, reason: "bad-offer" });
+    }
+  });
+
   it("leaves within 2 s of SIGTERM with exit code 0 and no process", async () => {
     const agent = await startAgent();
     await joinedSession("s1");
@@ -266,6 +278,17 @@ describe("an agent", () => {
     expect((await agent.exited).code).toBe(0);
     expect(performance.now() - toldAtMs).toBeLessThan(2_000);
     await gone(children);
+  });
+
+  it("reports no failure when the signal reaches its session's process first", async () => {
+    const agent = await startAgent();
+    await joinedSession("s1");
+    const child = agent.pidOf("s1");
+    process.kill(child, "SIGTERM");
+    agent.process.kill("SIGTERM");
+    expect((await agent.exited).code).toBe(0);
+    await gone([child]);
+    expect(controlPlane.said.filter(({ type }) => type === "session")).toEqual([]);
   });
 
   it("leaves no session process behind when it is killed", async () => {

@@ -43,7 +43,7 @@ export const encoderThreads = (cores: number): number => Math.max(1, Math.min(4,
  * How many frames' worth of bits the rate control may save up. One keeps keyframes as small as the frames around them,
  * so that they arrive as soon; at low rates that would leave nothing but skipped blocks (measured below 1 Mbit/s).
  */
-export const vbvFrames = (bitrateKbps: number): number => Math.max(1, Math.min(6, 4_000 / bitrateKbps));
+const vbvFrames = (bitrateKbps: number): number => Math.max(1, Math.min(6, 4_000 / bitrateKbps));
 
 export class VideoEncoder {
   readonly #context: CodecContext;

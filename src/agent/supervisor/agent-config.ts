@@ -17,7 +17,7 @@ const endpoints = z.object({
 });
 export type Endpoints = Readonly<z.infer<typeof endpoints>>;
 
-export const agentConfig = z.object({
+const agentConfig = z.object({
   vmId,
   epoch: z
     .string()

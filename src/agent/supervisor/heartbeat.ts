@@ -10,7 +10,7 @@ import type { Log } from "../../platform/log.js";
 import { type Identity, isRefusal } from "./identity.js";
 import { pause } from "./retry.js";
 
-export const heartbeatLimits = { callMsMax: 5_000, refusalsMax: 3 } as const;
+const heartbeatLimits = { callMsMax: 5_000, refusalsMax: 3 } as const;
 
 export interface HeartbeatContext {
   readonly vmId: string;

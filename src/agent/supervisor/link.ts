@@ -14,7 +14,7 @@ import type { Log } from "../../platform/log.js";
 import type { Identity } from "./identity.js";
 import { backoff, pause } from "./retry.js";
 
-export const linkLimits = {
+const linkLimits = {
   handshakeMsMax: 5_000,
   closeMsMax: 500,
   // A player's message of the largest size, wrapped once more.

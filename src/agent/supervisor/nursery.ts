@@ -7,7 +7,7 @@ import type { Capabilities } from "../../contracts/catalog.js";
 import type { Log } from "../../platform/log.js";
 import { SessionChild } from "./session-child.js";
 
-export const nurseryLimits = { prepareMsMax: 15_000, probeMsMax: 15_000, nextSpareMs: 3_000 } as const;
+const nurseryLimits = { prepareMsMax: 15_000, probeMsMax: 15_000, nextSpareMs: 3_000 } as const;
 
 export class Nursery {
   #spare: SessionChild | null = null;

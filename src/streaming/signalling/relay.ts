@@ -59,7 +59,7 @@ export interface Step {
 // How long an agent must remember a ticket it has seen: a ticket may be older than its lifetime when its seat is ready.
 const rememberSeconds = 60;
 
-export const refusalProblems = {
+const refusalProblems = {
   badMessage: "invalid-request",
   unauthenticated: "unauthenticated",
   forbidden: "forbidden",

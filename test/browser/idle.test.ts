@@ -1,0 +1,28 @@
+// A player who walks away: the seat is not theirs for ever.
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Session } from "../../src/contracts/session.js";
+import { type Browser, openBrowser } from "../support/browser.js";
+import { type RunningHotseat, startUp } from "../support/hotseat.js";
+import { play } from "../support/play.js";
+
+let hotseat: RunningHotseat;
+let browser: Browser;
+beforeAll(async () => {
+  hotseat = await startUp({ settings: { orchestrator: { idleSecondsMax: 2 } } });
+  browser = await openBrowser();
+});
+afterAll(async () => {
+  await browser?.[Symbol.asyncDispose]();
+  await hotseat?.[Symbol.asyncDispose]();
+});
+
+it("ends the session of a player who touches nothing for the configured time, and says so", async () => {
+  const { page } = browser;
+  await play(page, hotseat.link);
+  await page.locator(".overlay-text", { hasText: "Nothing was pressed for a long time" }).waitFor();
+  const response = await fetch(`${hotseat.url}/api/session/v1`, {
+    headers: { authorization: `Bearer ${hotseat.key("operate")}` },
+  });
+  const { sessions } = (await response.json()) as { sessions: Session[] };
+  expect(sessions).toMatchObject([{ status: "ENDED", end: { reason: "idle" } }]);
+});
