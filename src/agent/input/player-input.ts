@@ -14,23 +14,10 @@ export const keepalive = 0xff;
 
 export const isKeepalive = (bytes: Uint8Array): boolean => bytes.length === 1 && bytes[0] === keepalive;
 
-export interface InputCounters {
-  readonly applied: number;
-  readonly stale: number;
-  readonly malformed: number;
-}
-
 export class PlayerInput {
   readonly #newest = new Map<string, number>();
   #lastReset: number | null = null;
   #held: Held = nothingHeld;
-  #applied = 0;
-  #stale = 0;
-  #malformed = 0;
-
-  get counters(): InputCounters {
-    return { applied: this.#applied, stale: this.#stale, malformed: this.#malformed };
-  }
 
   /** The events the game gets for one message: none when it is stale or malformed. */
   receive(bytes: Uint8Array): InputEvent[] {
@@ -39,15 +26,10 @@ export class PlayerInput {
       message = decodeInput(bytes);
     } catch (error) {
       if (!(error instanceof InputFormatError)) throw error;
-      this.#malformed++;
       return [];
     }
     const { seq, event } = message;
-    if (!this.#isFresh(seq, event)) {
-      this.#stale++;
-      return [];
-    }
-    this.#applied++;
+    if (!this.#isFresh(seq, event)) return [];
     const events = event.kind === "reset" ? [...releases(this.#held), event] : [event];
     this.#held = hold(this.#held, event);
     return events;

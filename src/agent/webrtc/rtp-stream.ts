@@ -26,11 +26,6 @@ export interface RtpStreamOptions {
   readonly send: (packet: Buffer) => void;
 }
 
-export interface StreamCounters {
-  readonly packets: number;
-  readonly resent: number;
-}
-
 const fuHeaderBytes = 2;
 const rtxHeaderBytes = 2;
 
@@ -44,7 +39,6 @@ export class RtpStream {
   #rtxSequence: number;
   #transportSequence = 0;
   #packets = 0;
-  #resent = 0;
   #octets = 0;
   #lastTimestamp = 0;
   #lastSentAtMs = 0;
@@ -57,10 +51,6 @@ export class RtpStream {
     this.#sequence = options.firstSequence & 0xffff;
     this.#rtxSequence = options.firstSequence & 0xffff;
     this.#payloadBytesMax = rtpBytesMax - fixedHeaderBytes - this.#extensions.bytes.length - rtxHeaderBytes;
-  }
-
-  get counters(): StreamCounters {
-    return { packets: this.#packets, resent: this.#resent };
   }
 
   /** Sends one H.264 access unit; every packet is on its way when it returns. */
@@ -160,7 +150,6 @@ export class RtpStream {
     stampTransportSequence(packet, 0, this.#extensions, this.#transportSequence++);
     this.#rtxSequence = (this.#rtxSequence + 1) & 0xffff;
     this.#history.recordResent(sequence, nowMs);
-    this.#resent++;
     this.#options.send(packet.subarray(0, bytes + rtxHeaderBytes));
   }
 }

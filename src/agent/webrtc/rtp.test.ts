@@ -146,7 +146,6 @@ describe("a retransmission", () => {
     expect(resent.payload.readUInt16BE(0)).toBe(lost.sequence);
     expect(resent.payload.subarray(2)).toEqual(lost.payload);
     expect(resent.extensions.get(4)!.readUInt16BE(0)).toBe(originals.length);
-    expect(rtp.counters.resent).toBe(1);
   });
 
   it("asks for a keyframe where the browser takes no retransmissions", () => {
