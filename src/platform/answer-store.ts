@@ -88,7 +88,7 @@ export async function keepAnswer(db: Queryable, call: KeyedCall, claim: string, 
     {
       name: "answer-keep",
       text: `
-        update platform.answers set status = $5, content_type = $6, body = $7::jsonb
+        update platform.answers set status = $5, content_type = $6, body = $7::json
          where caller = $1 and operation = $2 and key = $3 and claim = $4`,
     },
     [call.caller, call.operation, call.key, claim, answer.status, answer.contentType, JSON.stringify(answer.body)],

@@ -12,7 +12,7 @@ create table platform.answers (
   claimed_until timestamptz not null,
   status        integer,
   content_type  text,
-  body          jsonb,
+  body          json,
   created_at    timestamptz not null,
   primary key (caller, operation, key)
 );
