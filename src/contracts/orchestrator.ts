@@ -139,6 +139,16 @@ const found = z.object({
 });
 export type FindVmAnswer = z.infer<typeof found>;
 
+/** A query parameter given once, several times, or with commas. */
+const anyOf = <V extends string>(one: z.ZodType<V>) =>
+  z.union([z.string(), z.array(z.string())]).transform((given, context): V[] => {
+    const values = [given].flat().flatMap((text) => text.split(","));
+    const wrong = values.find((value) => !one.safeParse(value).success);
+    if (wrong === undefined) return values as V[];
+    context.addIssue({ code: "custom", message: `"${wrong}" is not one of its values`, input: given });
+    return z.NEVER;
+  });
+
 const base = "/api/orchestrator/v1";
 const vmParams = z.object({ vmId });
 const ok = (description: string) => ({ 200: { description, schema: vm } });
@@ -162,10 +172,14 @@ export const orchestratorRoutes = {
     summary: "List VMs, newest first",
     callers: ["operate", "read"],
     query: z.strictObject({
-      status: vmStatus.optional(),
+      status: anyOf(vmStatus).optional().describe("One or several, by commas: `READY,IN_USE`"),
       region: regionId.optional(),
+      templateId: templateId.optional(),
+      provider: providerId.optional(),
+      reachable: z.enum(["true", "false"]).optional(),
+      sessionId: sessionId.optional().describe("The VM this session has its seat on"),
       limit: z.coerce.number().int().min(1).max(500).default(100),
-      cursor: z.string().max(200).optional(),
+      cursor: z.string().max(200).optional().describe("`nextCursor` of the page before; keep the filters the same"),
     }),
     responses: {
       200: { description: "A page", schema: z.object({ vms: z.array(vm), nextCursor: z.string().nullable() }) },
@@ -188,6 +202,7 @@ export const orchestratorRoutes = {
     method: "GET",
     path: `${base}/vm/:vmId`,
     operationId: "getVm",
+    versioned: true,
     tag: "orchestrator",
     summary: "Get a VM",
     callers: ["operate", "read", "service", "agent"],
@@ -198,6 +213,7 @@ export const orchestratorRoutes = {
     method: "POST",
     path: `${base}/vm/:vmId/ready`,
     operationId: "markReady",
+    versioned: true,
     tag: "orchestrator",
     summary: "Mark a booting VM ready for sessions",
     callers: ["operate", "agent"],
@@ -209,6 +225,7 @@ export const orchestratorRoutes = {
     method: "POST",
     path: `${base}/vm/:vmId/draining`,
     operationId: "drain",
+    versioned: true,
     tag: "orchestrator",
     summary: "Take no new sessions; terminate when the last one ends or the deadline passes",
     callers: ["operate"],
@@ -222,6 +239,7 @@ export const orchestratorRoutes = {
     method: "POST",
     path: `${base}/vm/:vmId/error`,
     operationId: "reportError",
+    versioned: true,
     tag: "orchestrator",
     summary: "Report a VM as broken: its sessions are placed once more, and it is terminated",
     callers: ["operate", "agent"],
@@ -236,6 +254,7 @@ export const orchestratorRoutes = {
     method: "POST",
     path: `${base}/vm/:vmId/terminate`,
     operationId: "terminate",
+    versioned: true,
     tag: "orchestrator",
     summary: "Destroy a VM; with live sessions only by force",
     callers: ["operate"],
@@ -247,6 +266,7 @@ export const orchestratorRoutes = {
     method: "POST",
     path: `${base}/vm/:vmId/release`,
     operationId: "release",
+    versioned: true,
     tag: "orchestrator",
     summary: "Give a session's seat back",
     callers: ["operate", "service"],

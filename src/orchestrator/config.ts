@@ -4,6 +4,7 @@ import { z } from "zod";
 import { providerId, type RegionId, regionId, type TemplateId, templateId } from "../contracts/catalog.js";
 import { fallbackChains, regionIds } from "./catalog/regions.js";
 import { templates } from "./catalog/templates.js";
+import { eventsConfig } from "./events/sink-config.js";
 import type { FallbackChains } from "./placement/demand.js";
 import type { PlaceRules } from "./placement/fleet.js";
 import { simulatedConfig } from "./providers/simulated-config.js";
@@ -74,6 +75,7 @@ export const orchestratorConfig = z.strictObject({
     .default({})
     .describe("Goes into every local agent's configuration"),
   simulated: simulatedConfig.prefault({}),
+  events: eventsConfig.default({}).describe("Where events go besides the log"),
 });
 export type OrchestratorConfig = z.infer<typeof orchestratorConfig>;
 

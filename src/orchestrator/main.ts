@@ -7,14 +7,21 @@ import { Problem } from "../contracts/problems.js";
 import type { Clock } from "../platform/clock.js";
 import type { Database } from "../platform/database.js";
 import type { HttpServer } from "../platform/http.js";
+import { Answers } from "../platform/idempotency.js";
 import type { Log } from "../platform/log.js";
 import type { Registry } from "../platform/metrics.js";
 import { migrate } from "../platform/migrations.js";
+import { migratePlatform } from "../platform/platform-schema.js";
 import { EnrolmentStore } from "./agents/enrolment-store.js";
 import { chainsOf, deadlinesOf, everyPlace, type OrchestratorConfig, placeRules } from "./config.js";
+import { LogSink } from "./events/log-sink.js";
 import { judgePools } from "./events/low-pools-store.js";
 import { type ChangeSignal, changesChannel, pruneEvents } from "./events/outbox-store.js";
-import { logEvent, relay } from "./events/relay.js";
+import { Relay } from "./events/relay.js";
+import { relayMeters } from "./events/relay-meters.js";
+import { readBacklogs, SqlRelayStore } from "./events/relay-store.js";
+import type { EventSink } from "./events/sink.js";
+import type { EventsConfig } from "./events/sink-config.js";
 import { serveOrchestrator } from "./http/routes.js";
 import { Bell, keepDoing } from "./loop.js";
 import { FleetMeters } from "./metrics.js";
@@ -30,7 +37,6 @@ import { VmStore } from "./vm/vm-store.js";
 export { orchestratorConfig } from "./config.js";
 
 const queueMs = 1_000;
-const relayMs = 1_000;
 const pruneMs = 3_600_000;
 const dayMs = 24 * 3_600_000;
 
@@ -52,13 +58,14 @@ export interface OrchestratorDeps {
 
 /** Migrates, registers the role's routes, and once the server listens reconciles and relays, until disposed. */
 export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDeps): Promise<AsyncDisposable> {
-  const { config, database, registry, clock } = deps;
+  const { config, database, registry, clock, random } = deps;
   const log = server.log.child({ role: "orchestrator" });
+  await migratePlatform(database, log);
   await migrate(database, { schema: "orchestrator", directory: join(import.meta.dirname, "migrations"), log });
 
   const places = placeRules(config.places);
   const chains = chainsOf(config.fallback);
-  const newVmId = () => `vm-${randomBytes(8).toString("hex")}`;
+  const newVmId = (from: string | null = null) => `vm-${from?.slice(0, 16) ?? randomBytes(8).toString("hex")}`;
   const waitMsMax = config.waitSecondsMax * 1000;
   const vms = new VmStore(database, clock, { waitMsMax });
   const placements = new PlacementStore(database, clock, { places, newVmId });
@@ -71,22 +78,25 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
 
   const bells: Record<ChangeSignal, Bell> = { events: new Bell(), reconcile: new Bell(), waiting: new Bell() };
   const stop = new AbortController();
-  serveOrchestrator(server, {
-    vms,
-    placements,
-    enrolments: new EnrolmentStore(database, clock),
-    allocator,
-    meters,
-    places,
-    chains,
-    newVmId,
-    drainMs: config.drainSecondsMax * 1000,
-    leaseSeconds: config.deadlines.local.silentSecondsMax ?? config.deadlines.local.lostSecondsMax,
-    database,
-    eventsBell: bells.events,
-    clock,
-    stopping: stop.signal,
-  });
+  serveOrchestrator(
+    { ...server, answers: new Answers(database, clock, log) },
+    {
+      vms,
+      placements,
+      enrolments: new EnrolmentStore(database, clock),
+      allocator,
+      meters,
+      places,
+      chains,
+      newVmId,
+      drainMs: config.drainSecondsMax * 1000,
+      leaseSeconds: config.deadlines.local.silentSecondsMax ?? config.deadlines.local.lostSecondsMax,
+      database,
+      eventsBell: bells.events,
+      clock,
+      stopping: stop.signal,
+    },
+  );
 
   const judge = async () => {
     await judgePools(database, poolsOf(await placements.readFleet()), config.lowCapacity, new Date(clock.now()));
@@ -106,6 +116,18 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
     await vms.prune(before);
   };
 
+  const sinks = await openSinks(config.events, log);
+  const replicaId = randomBytes(8).toString("hex");
+  const backlogs = () =>
+    readBacklogs(
+      database,
+      sinks.map(({ name }) => name),
+    );
+  const toSinks = { meters: relayMeters(registry, backlogs, clock.now), clock, random, log };
+  const relays = sinks.map(
+    (sink) => new Relay({ ...toSinks, sink, store: new SqlRelayStore(database, sink.name, replicaId) }),
+  );
+
   const running: Promise<void>[] = [];
   const keep = (what: string, everyMs: number, round: () => Promise<void>, bell = new Bell()) =>
     running.push(keepDoing(what, round, { bell, everyMs, signal: stop.signal, log }));
@@ -120,7 +142,7 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
     for (const { provider } of sites.values()) provider.onChange(bells.reconcile.ring);
     keep("reconciling", config.reconcileSeconds * 1000, () => reconciler.pass(), bells.reconcile);
     keep("placing who waits", queueMs, () => placements.settle(), bells.waiting);
-    keep("relaying events", relayMs, () => relay(database, logEvent(log), stop.signal), bells.events);
+    for (const relay of relays) running.push(relay.run(bells.events, stop.signal));
     keep("judging pools", config.reconcileSeconds * 1000, judge);
     keep("logging metrics", config.metricsLogSeconds * 1000, logMetrics);
     keep("pruning", pruneMs, prune);
@@ -139,10 +161,24 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
       if (opened === null) return;
       if (deps.endLocalVms) await endLocalVms(opened, vms, log);
       await Promise.all([...opened.sites.values()].map(({ provider }) => provider[Symbol.asyncDispose]()));
-      // What stopping itself has to tell.
-      await relay(database, logEvent(log), stop.signal);
+      await Promise.all(relays.map((relay) => relay.lastWords()));
+      await Promise.all(sinks.map((sink) => sink[Symbol.asyncDispose]()));
     },
   };
+}
+
+/** The libraries of sinks that are not configured are not loaded. */
+async function openSinks({ nats, kafka }: EventsConfig, log: Log): Promise<EventSink[]> {
+  const sinks: EventSink[] = [new LogSink(log)];
+  if (nats !== undefined) {
+    const { NatsSink } = await import("./events/nats-sink.js");
+    sinks.push(new NatsSink(nats, log));
+  }
+  if (kafka !== undefined) {
+    const { KafkaSink } = await import("./events/kafka-sink.js");
+    sinks.push(new KafkaSink(kafka));
+  }
+  return sinks;
 }
 
 interface OpenProviders {

@@ -21,6 +21,7 @@ import { ensureSecrets, type KeyScope, plainKey } from "../../src/platform/secre
 
 export interface TestDatabase extends AsyncDisposable {
   readonly dir: string;
+  readonly url: string;
   /** A connection pool of the caller's own, as each replica has one. */
   open(): Database;
 }
@@ -32,6 +33,7 @@ export async function startDatabase(): Promise<TestDatabase> {
   const postgres = await startEmbeddedPostgres({ dataDir: join(dir, "postgres"), log: silent });
   return {
     dir,
+    url: postgres.url,
     open: () => openDatabase({ url: postgres.url, applicationName: "test", log: silent }),
     async [Symbol.asyncDispose]() {
       await postgres.stop();

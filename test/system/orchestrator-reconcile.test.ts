@@ -1,12 +1,10 @@
 // The whole orchestrator at work: intents become machines, machines become seats, and whatever goes wrong ends well.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { EventType, VmEvent } from "../../src/contracts/events.js";
 import { orchestratorRoutes as routes } from "../../src/contracts/orchestrator.js";
 import { Problem } from "../../src/contracts/problems.js";
-import { logEvent, relay } from "../../src/orchestrator/events/relay.js";
 import { isAlive, listProcesses } from "../../src/platform/process-identity.js";
 import {
   emptyFleet,
@@ -248,19 +246,6 @@ describe("events", () => {
       expect(await idle.database.query("select from orchestrator.low_pools")).toHaveLength(0),
     );
     expect(await low()).toHaveLength(1);
-  });
-
-  test("reach the log once, one line each, though two replicas relay", async () => {
-    const lines: { event: VmEvent }[] = [];
-    const log = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) });
-    await idle.database.query("delete from orchestrator.relay_cursors");
-    await vmIn(idle, "DRAINING");
-    const stop = AbortSignal.timeout(10_000);
-    const other = db.open();
-    await Promise.all([relay(idle.database, logEvent(log), stop), relay(other, logEvent(log), stop)]);
-    await relay(other, logEvent(log), stop);
-    await other[Symbol.asyncDispose]();
-    expect(lines.map(({ event }) => event.type)).toEqual(["VMProvisioned", "VMReady", "SessionAssigned"]);
   });
 });
 

@@ -32,7 +32,8 @@ export interface RoutesDeps {
   readonly meters: FleetMeters;
   readonly places: PlaceRules;
   readonly chains: FallbackChains;
-  readonly newVmId: () => string;
+  /** From what is given: the same id from the same text. */
+  readonly newVmId: (from: string | null) => string;
   readonly drainMs: number;
   readonly leaseSeconds: number;
   readonly database: Database;
@@ -50,31 +51,35 @@ export function serveOrchestrator(server: HttpServer, deps: RoutesDeps): void {
 }
 
 function serveVms(server: HttpServer, { vms, places, newVmId, drainMs, clock, placements }: RoutesDeps): void {
-  serve(server, routes.createVm, async ({ body: { templateId, region } }) => {
+  serve(server, routes.createVm, async ({ body: { templateId, region }, effectId }) => {
     const { provider, vmsMax } = places(region, templateId);
-    return { status: 201, body: await vms.create({ vmId: newVmId(), templateId, region, provider }, { vmsMax }) };
+    return {
+      status: 201,
+      body: await vms.create({ vmId: newVmId(effectId), templateId, region, provider }, { vmsMax }),
+    };
   });
   serve(server, routes.listVms, async ({ query }) => ({ status: 200, body: await vms.list(query) }));
   serve(server, routes.getVm, async ({ params }) => ({ status: 200, body: await vms.get(params.vmId) }));
-  serve(server, routes.markReady, async ({ params, body }) => ({
+  serve(server, routes.markReady, async ({ params, body, expected }) => ({
     status: 200,
-    body: await vms.markReady(params.vmId, body.capabilities),
+    body: await vms.markReady(params.vmId, body.capabilities, expected),
   }));
-  serve(server, routes.drain, async ({ params, body: { reason = "drained by an operator", deadlineSeconds } }) => {
+  serve(server, routes.drain, async ({ params, body, expected }) => {
+    const { reason = "drained by an operator", deadlineSeconds } = body;
     const lasts = deadlineSeconds === undefined ? drainMs : deadlineSeconds * 1000;
     const deadlineAt = new Date(clock.now() + lasts);
-    return { status: 200, body: await vms.drain(params.vmId, { reason, deadlineAt }) };
+    return { status: 200, body: await vms.drain(params.vmId, { reason, deadlineAt, expected }) };
   });
-  serve(server, routes.reportError, async ({ params, body: { errorCode, errorMessage } }) => ({
+  serve(server, routes.reportError, async ({ params, body: { errorCode, errorMessage }, expected }) => ({
     status: 200,
-    body: await vms.fail(params.vmId, { code: errorCode, message: errorMessage }),
+    body: await vms.fail(params.vmId, { code: errorCode, message: errorMessage }, { expected }),
   }));
-  serve(server, routes.terminate, async ({ params, body: { reason = "terminated by an operator", force } }) => ({
-    status: 200,
-    body: await vms.terminate(params.vmId, { reason, force }),
-  }));
-  serve(server, routes.release, async ({ params: { vmId }, body: { sessionId, reason = "released" } }) => {
-    await placements.release(vmId, sessionId, reason);
+  serve(server, routes.terminate, async ({ params, body, expected }) => {
+    const { reason = "terminated by an operator", force } = body;
+    return { status: 200, body: await vms.terminate(params.vmId, { reason, force, expected }) };
+  });
+  serve(server, routes.release, async ({ params: { vmId }, body: { sessionId, reason = "released" }, expected }) => {
+    await placements.release(vmId, sessionId, reason, expected);
     return { status: 200, body: await vms.get(vmId) };
   });
 }

@@ -8,6 +8,7 @@ import type { SeatSpec } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Database, Queryable } from "../../platform/database.js";
+import type { ExpectedVersions } from "../../platform/etag.js";
 import { appendEvents, type NewEvent, vmEventOf } from "../events/outbox-store.js";
 import { nextStatusOr409, takesSessions } from "../vm/lifecycle.js";
 import {
@@ -174,9 +175,9 @@ export class PlacementStore {
   }
 
   /** @throws Problem not-found when the session has no seat on that VM */
-  async release(vmId: string, sessionId: string, reason: string): Promise<void> {
+  async release(vmId: string, sessionId: string, reason: string, expected?: ExpectedVersions): Promise<void> {
     await this.db.transaction(async (tx) => {
-      const vm = await lockVm(tx, vmId);
+      const vm = await lockVm(tx, vmId, expected);
       nextStatusOr409(vm, "released");
       if (!(await this.#leave(tx, vm, sessionId, reason)))
         throw new Problem("not-found", `Session ${sessionId} has no seat on VM ${vmId}.`);

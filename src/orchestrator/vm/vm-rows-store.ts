@@ -6,6 +6,7 @@ import type { Capabilities, ProviderId, RegionId, TemplateId } from "../../contr
 import type { VmStatus } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
 import type { Queryable } from "../../platform/database.js";
+import { type ExpectedVersions, expectVersion } from "../../platform/etag.js";
 import { nextStatusOr409, type VmChange } from "./lifecycle.js";
 
 export interface LockedVm {
@@ -40,10 +41,11 @@ export async function lockVms(tx: Queryable, vmIds: readonly string[]): Promise<
   return new Map(rows.map((vm) => [vm.vmId, vm]));
 }
 
-/** @throws Problem not-found */
-export async function lockVm(tx: Queryable, vmId: string): Promise<LockedVm> {
+/** @throws Problem not-found; stale-version when it is none of the expected ones */
+export async function lockVm(tx: Queryable, vmId: string, expected: ExpectedVersions = null): Promise<LockedVm> {
   const vm = (await lockVms(tx, [vmId])).get(vmId);
   if (vm === undefined) throw noSuchVm(vmId);
+  expectVersion(vm.version, expected);
   return vm;
 }
 

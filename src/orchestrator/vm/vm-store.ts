@@ -6,9 +6,11 @@ import type { SeatSpec, Vm, VmStatus } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Database, Queryable } from "../../platform/database.js";
+import type { ExpectedVersions } from "../../platform/etag.js";
 import { appendEvents, type NewEvent, vmEventOf } from "../events/outbox-store.js";
 import type { NewVm } from "../placement/waiting.js";
 import type { VmRecord } from "./reconcile.js";
+import { findVm, listVms, type VmPage, type VmPageQuery } from "./vm-page-store.js";
 import { changeVm, type LockedVm, lockVm, noSuchVm, placeOf, takeGrowthLock } from "./vm-rows-store.js";
 
 /** A place where no VM is to be made until then. */
@@ -16,13 +18,6 @@ export interface CapacityHold {
   readonly region: RegionId;
   readonly templateId: TemplateId;
   readonly until: Date;
-}
-
-export interface VmPage {
-  readonly status?: VmStatus | undefined;
-  readonly region?: RegionId | undefined;
-  readonly limit: number;
-  readonly cursor?: string | undefined;
 }
 
 type ReleasedReason = "vm-failed" | "vm-terminated";
@@ -38,6 +33,8 @@ export class VmStore {
   async create(vm: NewVm, { vmsMax }: { vmsMax: number }): Promise<Vm> {
     await this.db.transaction(async (tx) => {
       await takeGrowthLock(tx);
+      // Made by an earlier try of the same call, which was not answered.
+      if ((await findVm(tx, vm.vmId)) !== null) return;
       const { count } = await tx.one<{ count: number }>(
         `select count(*) from orchestrator.vms
           where region = $1 and template_id = $2 and status not in ('TEMPLATE', 'TERMINATED')`,
@@ -52,27 +49,14 @@ export class VmStore {
 
   /** @throws Problem not-found */
   async get(vmId: string): Promise<Vm> {
-    const [vm] = await this.db.query<VmRow>(`${selectVm} where v.vm_id = $1`, [vmId]);
-    if (vm === undefined) throw noSuchVm(vmId);
-    return toVm(vm);
+    const vm = await findVm(this.db, vmId);
+    if (vm === null) throw noSuchVm(vmId);
+    return vm;
   }
 
   /** Newest first. @throws Problem invalid-request for a cursor that is not ours */
-  async list({ status, region, limit, cursor }: VmPage): Promise<{ vms: Vm[]; nextCursor: string | null }> {
-    const after = cursor === undefined ? null : parseCursor(cursor);
-    const rows = await this.db.query<VmRow>(
-      `${selectVm}
-        where ($1::text is null or v.status = $1) and ($2::text is null or v.region = $2)
-          and ($3::timestamptz is null or (v.created_at, v.vm_id) < ($3, $4))
-        order by v.created_at desc, v.vm_id desc limit $5`,
-      [status ?? null, region ?? null, after?.createdAt ?? null, after?.vmId ?? null, limit + 1],
-    );
-    const page = rows.slice(0, limit);
-    const last = page.at(-1);
-    return {
-      vms: page.map(toVm),
-      nextCursor: rows.length > limit && last ? `${last.cursorAt}_${last.vmId}` : null,
-    };
+  list(page: VmPageQuery): Promise<VmPage> {
+    return listVms(this.db, page);
   }
 
   async markLaunched(vmId: string): Promise<void> {
@@ -81,10 +65,10 @@ export class VmStore {
     });
   }
 
-  async markReady(vmId: string, capabilities?: Capabilities): Promise<Vm> {
+  async markReady(vmId: string, capabilities?: Capabilities, expected?: ExpectedVersions): Promise<Vm> {
     const now = this.#now();
     await this.db.transaction(async (tx) => {
-      const vm = await changeVm(tx, await lockVm(tx, vmId), "ready", {
+      const vm = await changeVm(tx, await lockVm(tx, vmId, expected), "ready", {
         readyAt: now,
         ...(capabilities && { capabilities }),
       });
@@ -100,9 +84,12 @@ export class VmStore {
     return this.get(vmId);
   }
 
-  async drain(vmId: string, { reason, deadlineAt }: { reason: string; deadlineAt: Date }): Promise<Vm> {
+  async drain(
+    vmId: string,
+    { reason, deadlineAt, expected }: { reason: string; deadlineAt: Date; expected?: ExpectedVersions },
+  ): Promise<Vm> {
     await this.db.transaction(async (tx) => {
-      await changeVm(tx, await lockVm(tx, vmId), "drained", { reason, drainDeadlineAt: deadlineAt });
+      await changeVm(tx, await lockVm(tx, vmId, expected), "drained", { reason, drainDeadlineAt: deadlineAt });
       await appendEvents(tx, [], this.#now(), ["reconcile"]);
     });
     return this.get(vmId);
@@ -112,11 +99,11 @@ export class VmStore {
   async fail(
     vmId: string,
     error: { code: string; message: string },
-    { holds = [] }: { holds?: readonly CapacityHold[] } = {},
+    { holds = [], expected }: { holds?: readonly CapacityHold[]; expected?: ExpectedVersions } = {},
   ): Promise<Vm> {
     const now = this.#now();
     await this.db.transaction(async (tx) => {
-      const vm = await changeVm(tx, await lockVm(tx, vmId), "failed", { usedUnits: 0, error });
+      const vm = await changeVm(tx, await lockVm(tx, vmId, expected), "failed", { usedUnits: 0, error });
       const released = await tx.query<{ sessionId: string; again: boolean }>(
         `select session_id as "sessionId", again from orchestrator.placements
           where vm_id = $1 order by assigned_at, session_id`,
@@ -144,10 +131,13 @@ export class VmStore {
   }
 
   /** @throws Problem vm-has-sessions without `force` */
-  async terminate(vmId: string, { reason, force }: { reason: string; force: boolean }): Promise<Vm> {
+  async terminate(
+    vmId: string,
+    { reason, force, expected }: { reason: string; force: boolean; expected?: ExpectedVersions },
+  ): Promise<Vm> {
     const now = this.#now();
     await this.db.transaction(async (tx) => {
-      const before = await lockVm(tx, vmId);
+      const before = await lockVm(tx, vmId, expected);
       const vm = await changeVm(tx, before, "terminated", { usedUnits: 0, reason, terminatedAt: now });
       const sessions = await tx.query<{ sessionId: string }>(
         `delete from orchestrator.placements where vm_id = $1 returning session_id as "sessionId"`,
@@ -300,58 +290,3 @@ async function holdPlaces(tx: Queryable, provider: ProviderId, holds: readonly C
     [provider, holds.map((h) => h.region), holds.map((h) => h.templateId), holds.map((h) => h.until)],
   );
 }
-
-interface VmRow {
-  vmId: string;
-  templateId: TemplateId;
-  region: RegionId;
-  provider: ProviderId;
-  status: VmStatus;
-  reachable: boolean;
-  usedUnits: number;
-  sessions: string[];
-  capabilities: Capabilities | null;
-  error: { code: string; message: string } | null;
-  reason: string | null;
-  createdAt: Date;
-  readyAt: Date | null;
-  terminatedAt: Date | null;
-  version: number;
-  cursorAt: string;
-}
-
-const selectVm = `
-  select v.vm_id as "vmId", v.template_id as "templateId", v.region, v.provider, v.status, v.reachable,
-         v.used_units as "usedUnits", v.capabilities, v.error, v.reason, v.created_at as "createdAt",
-         v.ready_at as "readyAt", v.terminated_at as "terminatedAt", v.version,
-         (extract(epoch from v.created_at) * 1000000)::bigint::text as "cursorAt",
-         array(select p.session_id from orchestrator.placements p where p.vm_id = v.vm_id
-                order by p.assigned_at, p.session_id) as sessions
-    from orchestrator.vms v`;
-
-function toVm({ usedUnits, cursorAt: _, ...row }: VmRow): Vm {
-  return {
-    ...row,
-    units: { total: 60, used: usedUnits },
-    createdAt: row.createdAt.toISOString(),
-    readyAt: row.readyAt?.toISOString() ?? null,
-    terminatedAt: row.terminatedAt?.toISOString() ?? null,
-  };
-}
-
-/** `<created, µs since the epoch>_<vm id>`: keyset pages stay put while VMs come and go. */
-function parseCursor(cursor: string): { createdAt: string; vmId: string } {
-  const match = /^(\d{1,16})_([A-Za-z0-9_-]{1,64})$/.exec(cursor);
-  if (match === null) throw badCursor();
-  const micros = Number(match[1]);
-  const seconds = Math.floor(micros / 1_000_000);
-  const instant = new Date(seconds * 1000);
-  if (Number.isNaN(instant.getTime())) throw badCursor();
-  const fraction = String(micros % 1_000_000).padStart(6, "0");
-  return { createdAt: instant.toISOString().replace(/\.000Z$/, `.${fraction}Z`), vmId: match[2]! };
-}
-
-const badCursor = () => {
-  const message = "must be the nextCursor of an earlier page";
-  return new Problem("invalid-request", `cursor ${message}.`, { errors: [{ field: "cursor", message }] });
-};
