@@ -1,12 +1,15 @@
 // Events on their way out: to the log and to the real NATS JetStream, through kills of either side.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { inspect } from "node:util";
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { VmEvent } from "../../src/contracts/events.js";
 import { orchestratorRoutes as routes } from "../../src/contracts/orchestrator.js";
-import { describeSink, firstOfEach } from "../../src/orchestrator/events/conformance.js";
+import { describeSink, firstOfEach, someEvents } from "../../src/orchestrator/events/conformance.js";
 import { LogSink } from "../../src/orchestrator/events/log-sink.js";
 import { NatsSink } from "../../src/orchestrator/events/nats-sink.js";
 import { Relay } from "../../src/orchestrator/events/relay.js";
@@ -105,12 +108,12 @@ async function kill(child: ChildProcess): Promise<void> {
 
 /** Seats taken and given back on four VMs, by eight callers at once. */
 async function makeEvents(rounds: number): Promise<void> {
-  const operator = orchestrator.as("operate");
+  const role = orchestrator.as("service");
   const caller = async (name: number) => {
     for (let i = 0; i < rounds; i++) {
       const sessionId = `s-${name}-${i}`;
-      await operator.call(routes.assign, { body: { sessionId, request: { gameId: "demo", client: "api" } } });
-      await operator.call(routes.withdraw, { params: { sessionId } });
+      await role.call(routes.assign, { body: { sessionId, request: { gameId: "demo", client: "api" } } });
+      await role.call(routes.withdraw, { params: { sessionId } });
     }
   };
   await Promise.all(Array.from({ length: 8 }, (_, name) => caller(name)));
@@ -258,6 +261,31 @@ describe("events in NATS", () => {
     const ids = await written();
     expect(firstOfEach(messages).map(({ id }) => id)).toEqual(ids);
     console.log(`${ids.length} events, ${messages.length - ids.length} of them twice, ${started} relays`);
+  });
+
+  test("that are lost on the way take the later ones of their batch with them, so that order holds", async () => {
+    await using sink = natsSink({ stream: "LOSSES", subjectPrefix: "losses" });
+    const [first, second, third] = someEvents(3) as [VmEvent, VmEvent, VmEvent];
+    const tooLarge = { ...second, time: "x".repeat(2_000_000) };
+    await expect(sink.publish([first, tooLarge, third])).rejects.toThrow();
+    const stored = async () => (await nats.read("LOSSES")).map(({ event }) => event);
+    expect(await stored()).toEqual([first]);
+    await sink.publish([first, second, third]);
+    expect(await stored()).toEqual([first, second, third]);
+  });
+
+  test("go to a server that asks for a credential, which appears in no error", async () => {
+    await using guarded = await startNats({ args: ["--auth", "open-sesame"] });
+    const tokenFile = join(db.dir, "token");
+    const publish = async (token: string) => {
+      await writeFile(tokenFile, `${token}\n`);
+      await using sink = new NatsSink(natsConfig.parse({ servers: [guarded.server], auth: { tokenFile } }), silent);
+      await sink.publish(someEvents(1));
+    };
+    const refusal = await publish("wrong-secret").catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(Error);
+    expect(inspect(refusal, { depth: 10 })).not.toContain("wrong-secret");
+    await publish("open-sesame");
   });
 
   test("need a stream with their subjects: another one is not touched", async () => {

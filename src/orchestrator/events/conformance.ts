@@ -32,10 +32,9 @@ export const someEvents = (count: number): VmEvent[] =>
   });
 
 /** As a consumer that is idempotent by id sees them. */
-export const firstOfEach = (events: readonly VmEvent[]): VmEvent[] =>
-  [...new Map(events.toReversed().map((event) => [event.id, event])).values()].sort(
-    (a, b) => events.findIndex(({ id }) => id === a.id) - events.findIndex(({ id }) => id === b.id),
-  );
+export const firstOfEach = (events: readonly VmEvent[]): VmEvent[] => [
+  ...new Map(events.map((event) => [event.id, event])).values(),
+];
 
 export function describeSink(name: string, subject: SinkUnderTest): void {
   describe(`the ${name} sink`, () => {
