@@ -263,6 +263,40 @@ describe("events in NATS", () => {
     console.log(`${ids.length} events, ${messages.length - ids.length} of them twice, ${started} relays`);
   });
 
+  test("come from the role that is configured so, which says how far behind it is and stops while NATS is away", async () => {
+    const role = await startOrchestrator(db, {
+      name: "with-nats",
+      config: { places: [{ provider: "simulated" }], events: { nats: { servers: [nats.server] } } },
+    });
+    const metric = async (name: string) => {
+      const { values } = await role.registry.getSingleMetric(name)!.get();
+      return values.find(({ labels }) => labels.sink === "nats")?.value;
+    };
+    try {
+      const { body } = await role.as("operate").call(routes.createVm, {
+        body: { templateId: "L4-90", region: "us-east-1" },
+      });
+      const arrived = async () => (await nats.read(stream)).map(({ event }) => event.subject);
+      await expect.poll(arrived, { timeout: 10_000 }).toContain(body.vmId);
+      await allRelayed("nats");
+      expect([await metric("hotseat_outbox_lag_seconds"), await metric("hotseat_outbox_waiting_events")]).toEqual([
+        0, 0,
+      ]);
+      await nats.kill();
+      const asked = performance.now();
+      await vmIn(orchestrator, "PROVISIONING");
+      expect(performance.now() - asked).toBeLessThan(2_000);
+      await allRelayed("log");
+      await expect.poll(() => metric("hotseat_outbox_lag_seconds")).toBeGreaterThan(0);
+      await expect.poll(() => metric("hotseat_outbox_failures_total"), { timeout: 10_000 }).toBeGreaterThan(0);
+    } finally {
+      const asked = performance.now();
+      await role[Symbol.asyncDispose]();
+      expect(performance.now() - asked).toBeLessThan(5_000);
+      await nats.start();
+    }
+  });
+
   test("that are lost on the way take the later ones of their batch with them, so that order holds", async () => {
     await using sink = natsSink({ stream: "LOSSES", subjectPrefix: "losses" });
     const [first, second, third] = someEvents(3) as [VmEvent, VmEvent, VmEvent];

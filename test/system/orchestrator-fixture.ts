@@ -24,17 +24,25 @@ export interface TestDatabase extends AsyncDisposable {
   readonly url: string;
   /** A connection pool of the caller's own, as each replica has one. */
   open(): Database;
+  /** `start` brings the server back in the same place. */
+  stop(): Promise<void>;
+  start(): Promise<void>;
 }
 
 export const silent = createLog({ name: "test", level: "silent" });
 
 export async function startDatabase(): Promise<TestDatabase> {
   const dir = await mkdtemp(join(tmpdir(), "hotseat-orchestrator-"));
-  const postgres = await startEmbeddedPostgres({ dataDir: join(dir, "postgres"), log: silent });
+  const startServer = () => startEmbeddedPostgres({ dataDir: join(dir, "postgres"), log: silent });
+  let postgres = await startServer();
   return {
     dir,
     url: postgres.url,
     open: () => openDatabase({ url: postgres.url, applicationName: "test", log: silent }),
+    stop: () => postgres.stop(),
+    async start() {
+      postgres = await startServer();
+    },
     async [Symbol.asyncDispose]() {
       await postgres.stop();
       await rm(dir, { recursive: true, force: true });

@@ -54,6 +54,7 @@ async function send(route: Route, { params = {}, query = "", body, headers = {} 
     status: response.status,
     etag: response.headers.get("etag"),
     replayed: response.headers.get("idempotency-replayed"),
+    retryAfter: response.headers.get("retry-after"),
     text,
     json,
     problem: json.type?.replace("urn:hotseat:problem:", ""),
@@ -111,6 +112,31 @@ describe("a repeated call with its Idempotency-Key", () => {
       expect.arrayContaining(["createVm", "assign", "markReady", "drain", "reportError", "terminate", "release"]),
     );
   });
+});
+
+test("without its database every call is told so at once, does nothing, and may be repeated with its key", async () => {
+  const call = {
+    body: { templateId: "A10", region: "eu-west-1" },
+    headers: { "idempotency-key": "in-the-dark" },
+  };
+  await db.stop();
+  try {
+    const asked = performance.now();
+    for (const route of [routes.createVm, routes.listVms])
+      expect(await send(route, route === routes.createVm ? call : {})).toMatchObject({
+        status: 503,
+        problem: "unavailable",
+        retryAfter: "1",
+      });
+    expect(performance.now() - asked).toBeLessThan(3_000);
+  } finally {
+    await db.start();
+  }
+  const answer = () => send(routes.createVm, call);
+  await expect.poll(async () => (await answer()).status, { timeout: 10_000 }).toBe(201);
+  expect((await answer()).replayed).toBe("true");
+  const { json } = await send(routes.listVms, { query: "?templateId=A10&region=eu-west-1" });
+  expect(json.vms).toHaveLength(1);
 });
 
 describe("a VM's ETag", () => {
