@@ -21,7 +21,7 @@ import type { Log } from "../../platform/log.js";
 import { cloudEventType, type EventSink, publishMsMax } from "./sink.js";
 import type { NatsConfig } from "./sink-config.js";
 
-const connectMsMax = 2_000;
+const connectMsMax = 1_000;
 const reconnectMs = 250;
 const duplicateWindowMs = 120_000;
 const dayMs = 24 * 3_600_000;

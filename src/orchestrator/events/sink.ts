@@ -7,7 +7,7 @@ export interface EventSink extends AsyncDisposable {
   /**
    * Resolves once all of them are stored there, in this order. On a throw any number of the first ones may be, and
    * the same batch comes again: what was stored is then dropped, or found by its id. Never stores one without those
-   * before it, and takes `publishMsMax` at most.
+   * before it. Gives up after `publishMsMax`, and 2 s more where it must connect first.
    */
   publish(events: readonly VmEvent[]): Promise<void>;
 }
