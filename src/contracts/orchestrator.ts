@@ -20,6 +20,7 @@ const id = (what: string) =>
   z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, `a ${what}: letters, digits, - and _`);
 export const vmId = id("VM id");
 export const sessionId = id("session id");
+const launchEpoch = z.int().min(0).describe("Which launch of the VM the agent was started by: another one's is fenced");
 const reason = z.string().min(1).max(200);
 const instant = z.iso.datetime().describe("UTC, RFC 3339");
 
@@ -115,6 +116,7 @@ export const regionCapacity = z.object({
   waiting: z.int(),
   queueSeconds: z.number().nullable().describe("0 with a free seat, else until the next is expected; null: unknown"),
   fallback: z.array(regionId).describe("Where its sessions go when it is full, in order"),
+  notes: z.array(z.string()).describe("In words: templates the provider lately had no capacity for, and what follows"),
 });
 export type RegionCapacity = z.infer<typeof regionCapacity>;
 
@@ -131,11 +133,31 @@ export type FleetMetrics = z.infer<typeof fleetMetrics>;
 
 export const rejectionCounts = z.record(z.string(), z.int()).describe("How many VMs were passed over, by reason");
 
+/** Why a session got its VM and not another. Kept for 7 days after the seat was given. */
+export const placementExplanation = z.object({
+  sessionId: sessionId.nullable().describe("null: a question of find-vm, no session"),
+  decidedAt: instant.describe("When it was decided; for a session without a VM, now"),
+  vm: z.object({ vmId, region: regionId, templateId }).nullable().describe("null: it has none yet"),
+  how: z
+    .enum(["free", "queue", "named"])
+    .nullable()
+    .describe("free: there was a free seat at once; queue: it waited for it; named: the caller named the VM"),
+  text: z.string().describe("Why this VM, in words"),
+  reasons: z
+    .array(z.object({ reason: z.string(), vms: z.int(), text: z.string() }))
+    .describe("How many VMs were passed over and why, the most frequent reason first"),
+  runnersUp: z
+    .array(z.object({ vmId, region: regionId, usedUnits: z.int(), text: z.string() }))
+    .describe("The five that would have been next, and why they were not first"),
+});
+export type PlacementExplanation = z.infer<typeof placementExplanation>;
+
 const found = z.object({
   vm: vm.nullable().describe("The seat's VM; null: none is free"),
   region: regionId.nullable(),
   fallbackUsed: z.boolean(),
   rejected: rejectionCounts,
+  explanation: placementExplanation.optional().describe("If the request asked to explain"),
 });
 export type FindVmAnswer = z.infer<typeof found>;
 
@@ -296,6 +318,16 @@ export const orchestratorRoutes = {
     params: z.object({ sessionId }),
     responses: { 200: { description: "Its seat or place", schema: assignment } },
   }),
+  explainPlacement: route({
+    method: "GET",
+    path: `${base}/placements/:sessionId/explain`,
+    operationId: "explainPlacement",
+    tag: "orchestrator",
+    summary: "Why a session got its VM and not another, in words; or what stands in the way of one that waits",
+    callers: ["operate", "read", "service"],
+    params: z.object({ sessionId }),
+    responses: { 200: { description: "The decision", schema: placementExplanation } },
+  }),
   findVm: route({
     method: "POST",
     path: `${base}/find-vm`,
@@ -303,7 +335,10 @@ export const orchestratorRoutes = {
     tag: "orchestrator",
     summary: "Which VM a request would get now, walking the region's fallback chain; changes nothing",
     callers: ["operate", "service", "read"],
-    body: z.strictObject(placementRequest.shape),
+    body: z.strictObject({
+      ...placementRequest.shape,
+      explain: z.boolean().default(false).describe("Also say in words why this VM and not the others"),
+    }),
     responses: { 200: { description: "The choice, or none", schema: found } },
   }),
   regionCapacity: route({
@@ -365,6 +400,7 @@ export const orchestratorRoutes = {
       publicKey: z
         .strictObject({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: z.string().length(43) })
         .describe("Ed25519 public key as a JWK (RFC 8037)"),
+      epoch: launchEpoch.optional(),
     }),
     responses: {
       200: {
@@ -386,6 +422,7 @@ export const orchestratorRoutes = {
         .string()
         .max(2_000)
         .describe("EdDSA JWT by the agent's key: sub = vmId, aud = hotseat-renew, exp ≤ 60 s"),
+      epoch: launchEpoch.optional(),
     }),
     responses: {
       200: { description: "The token", schema: z.object({ token: z.string(), expiresInSeconds: z.int() }) },

@@ -1,7 +1,7 @@
 // A VM's row inside a transaction: locked, changed by the table, told of. The verbs of both stores are made of these.
 //
-// Order of locks, everywhere, so that no two transactions wait for each other: the growth lock, then placements, then
-// VMs by id. (A release takes a VM and then its own placement, which nobody else takes while it is seated.)
+// Order of locks, everywhere, so that no two transactions wait for each other: the growth lock, then VMs by id, then
+// placements by session id. (Batches of seats do the same in one statement: placement/seats-store.ts.)
 import type { Capabilities, ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
 import type { VmStatus } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
