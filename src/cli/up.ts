@@ -1,16 +1,14 @@
 // `hotseat up`: every role in this process, on one port, with a database of its own. The roles still meet on the wire.
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { orchestratorRoutes } from "../contracts/orchestrator.js";
 import { mountOrchestrator, orchestratorConfig } from "../orchestrator/main.js";
 import { Authenticator } from "../platform/auth.js";
-import { createClient } from "../platform/client.js";
 import { systemClock } from "../platform/clock.js";
 import { listenConfig, parseConfig } from "../platform/config.js";
 import { openDatabase } from "../platform/database.js";
 import { startEmbeddedPostgres } from "../platform/embedded-postgres.js";
 import { createHttpServer, listen, ownUrl } from "../platform/http.js";
-import { createLog, type Log } from "../platform/log.js";
+import { createLog } from "../platform/log.js";
 import { createRegistry, mountHealth } from "../platform/metrics.js";
 import { ensureSecrets, plainKey } from "../platform/secrets.js";
 import { mountSession, sessionConfig } from "../session/main.js";
@@ -26,9 +24,6 @@ export interface UpOptions extends ListenOptions {
   readonly databaseUrl?: string;
   readonly version: string;
 }
-
-const warmRegion = "us-east-1";
-const warmTemplate = "L4-90";
 
 export async function up(options: UpOptions, signal: AbortSignal): Promise<void> {
   const say = (step: string, text: string) => console.log(`  ${step.padEnd(10)}${text}`);
@@ -48,6 +43,9 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
   signal.throwIfAborted();
 
   const config = parseConfig(listenConfig, listenSettings(options));
+  const fleet = parseConfig(orchestratorConfig, settings.orchestrator);
+  const warm = { ...fleet.warm, vms: Number(options.warm) };
+  const orchestratorSettings = parseConfig(orchestratorConfig, { ...fleet, warm });
   const secrets = await ensureSecrets(join(options.data, "secrets.json"));
   const authenticator = new Authenticator(secrets, systemClock);
   await using server = disposable(await createHttpServer({ config, authenticator, log }));
@@ -76,7 +74,7 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
   });
   await using _orchestrator = await mountOrchestrator(server, {
     ...shared,
-    config: parseConfig(orchestratorConfig, settings.orchestrator),
+    config: orchestratorSettings,
     dataDir: join(options.data, "vms"),
     orchestratorUrl: url,
     streamingUrl: url,
@@ -88,28 +86,10 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
   const link = `${config.publicUrl ?? url()}/#key=${plainKey(secrets, "session")}`;
   say("play", link);
   say("API", `${url()}/docs   keys: ${join(options.data, "secrets.json")}   log: ${join(options.data, "hotseat.log")}`);
-  await warmUp(url(), plainKey(secrets, "operate"), Number(options.warm), log, signal).then(
-    (made) => made > 0 && say("machines", `${made} starting, so that the first Play is instant`),
-    (error: unknown) => log.warn({ err: error }, "no machine could be started ahead of the first Play"),
-  );
+  if (warm.vms > 0) say("machines", `${warm.vms} kept warm, so that Play is instant`);
   say("", "Ctrl-C stops everything.");
   await aborted(signal);
   console.log("Stopping…");
-}
-
-/** Makes VMs until `wanted` live. The pool's own rules will replace this. */
-async function warmUp(baseUrl: string, bearer: string, wanted: number, log: Log, signal: AbortSignal): Promise<number> {
-  const orchestrator = createClient({ baseUrl, bearer });
-  const { body } = await orchestrator.call(orchestratorRoutes.metrics, { signal });
-  const missing = Math.max(0, wanted - body.vms);
-  for (let i = 0; i < missing; i++) {
-    const { body: vm } = await orchestrator.call(orchestratorRoutes.createVm, {
-      body: { templateId: warmTemplate, region: warmRegion },
-      signal,
-    });
-    log.info({ vmId: vm.vmId }, "made ahead of the first Play");
-  }
-  return missing;
 }
 
 /** A server that closes when it goes out of scope. */

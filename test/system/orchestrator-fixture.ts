@@ -55,7 +55,7 @@ export async function emptyFleet(db: Database): Promise<void> {
   await db.query(`
     delete from orchestrator.vms where status <> 'TEMPLATE';
     truncate orchestrator.placements, orchestrator.outbox, orchestrator.capacity_holds, orchestrator.launch_times,
-      orchestrator.low_pools, orchestrator.simulated_instances`);
+      orchestrator.low_pools, orchestrator.pools, orchestrator.simulated_instances`);
 }
 
 export interface TestOrchestrator extends AsyncDisposable {

@@ -311,7 +311,7 @@ describe("a local VM", () => {
     await operator().call(routes.markReady, { params: { vmId }, body: {} });
     await eventually(async () => expect((await idle.vms.get(vmId)).reachable).toBe(false));
     await expect(operator().call(routes.assign, { body: { sessionId: "s1", vmId } })).rejects.toThrow("no-free-seat");
-    const agent = orchestrator.bearer(await orchestrator.authenticator.mintAgentToken(vmId));
+    const agent = orchestrator.bearer(await orchestrator.authenticator.mintAgentToken(vmId, 1));
     await agent.call(routes.heartbeat, { params: { vmId }, body: { sessions: [] } });
     expect((await idle.vms.get(vmId)).reachable).toBe(true);
     await becomes(vmId, "TERMINATED");
