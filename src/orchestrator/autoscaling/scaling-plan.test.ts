@@ -143,6 +143,13 @@ describe("a pool", () => {
     for (let i = 0; i < 10; i++) now = obey(now, plan(now), 400_000);
     expect(now.vms).toHaveLength(2);
   });
+
+  test("that outgrows one region of the chain goes on to the next, and no further once they are there", () => {
+    const pools = pool({ bufferSeats: 12 }).set(placeKey("us-west-2", "L4-360"), settings({ vmsMax: 2 }));
+    let now = world({ held: new Set([keyOf(here)]), pools });
+    for (let i = 0; i < 10; i++) now = obey(now, plan(now), 400_000);
+    expect(now.vms.map(({ region }) => region)).toEqual(["us-west-2", "us-west-2", "eu-west-1"]);
+  });
 });
 
 describe("warm VMs", () => {
