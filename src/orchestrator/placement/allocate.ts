@@ -17,7 +17,7 @@ import { decisionOf, encodeDecision, explain, explainNone } from "./decision.js"
 import type { PlacementDecisions } from "./decisions-store.js";
 import { type Demand, demandOf, type FallbackChains, seatSpecOf } from "./demand.js";
 import type { PlaceRules } from "./fleet.js";
-import { type Chosen, FleetIndex, type KnownVm } from "./fleet-index.js";
+import { type Chosen, FleetIndex, type KnownVm, type Tally } from "./fleet-index.js";
 import { GroupCommit, type GroupCommitLimits } from "./group-commit.js";
 import type { Budget } from "./growth.js";
 import { place } from "./place.js";
@@ -33,6 +33,9 @@ const seatLimits: GroupCommitLimits = { itemsPerBatchMax: 256, batchesInFlightMa
 /** One pass at a time: those that come meanwhile share the next. */
 const queueLimits: GroupCommitLimits = { itemsPerBatchMax: 256, batchesInFlightMax: 1, waitingItemsMax: 20_000 };
 
+/** Different requests remembered; past it they are forgotten all at once. */
+const demandsMax = 1_000;
+
 type SeatedVm = Extract<Placement, { kind: "seated" }>["vm"];
 
 type Attempt =
@@ -45,6 +48,7 @@ export class Allocator {
   readonly #seats: GroupCommit<NewPlacement, Attempt>;
   readonly #leaving: GroupCommit<Leaving, boolean>;
   readonly #queue: GroupCommit<NewPlacement, null>;
+  readonly #demands = new Map<string, Demand>();
   /** Requests under way, by session: the same one asked again meanwhile is the same request. */
   readonly #underWay = new Map<string, Promise<Assignment>>();
 
@@ -95,10 +99,13 @@ export class Allocator {
   /** Chooses for each of a batch in turn, and commits the choices. */
   async #seat(batch: readonly NewPlacement[]): Promise<readonly Attempt[]> {
     const { fleet, seats, clock } = this.deps;
+    // Counted once a batch for all who ask for the same.
+    const tallies = new Map(batch.map(({ demand }) => [demand, null as Tally | null]));
+    for (const demand of tallies.keys()) tallies.set(demand, fleet.tally(demand, regionsAtOnce(demand)));
     const chosen = batch.map(({ demand }) => fleet.choose(demand, regionsAtOnce(demand)));
     const wanted = batch.flatMap((placement, i) => {
       const choice = chosen[i];
-      return choice ? [seatFor(placement, choice)] : [];
+      return choice ? [seatFor(placement, choice, tallies.get(placement.demand)!)] : [];
     });
     try {
       const { outcomes, vms } =
@@ -202,11 +209,12 @@ export class Allocator {
 
   #explainChoice(fleet: FleetIndex, vmId: string | null, demand: Demand): PlacementExplanation {
     const regions = regionsAtOnce(demand);
+    const tally = fleet.tally(demand, regions);
     const choice = vmId === null ? null : fleet.chosen(vmId, demand, regions);
     const words =
       choice === null
-        ? explainNone("No VM could take it now.", fleet.tally(demand, regions).rejected)
-        : explain(choice.vm.vmId, decisionOf("free", choice, demand.regions[0]!));
+        ? explainNone("No VM could take it now.", tally.rejected)
+        : explain(choice.vm.vmId, decisionOf("free", choice, tally, demand.regions[0]!));
     return { sessionId: null, decidedAt: this.#now().toISOString(), ...words };
   }
 
@@ -225,8 +233,19 @@ export class Allocator {
     return waits(sessionId, placement.region, position, outcomes.at(-1) ?? longQueue);
   }
 
-  #placementOf(sessionId: string, request: PlacementRequest, tenant: string): NewPlacement {
+  /** Many ask for the same: one and the same demand, so that it is worked out, counted for and sent once. */
+  #demandOf(request: PlacementRequest): Demand {
+    const key = JSON.stringify(request);
+    const known = this.#demands.get(key);
+    if (known !== undefined) return known;
     const demand = demandOf(request, this.deps.chains);
+    if (this.#demands.size >= demandsMax) this.#demands.clear();
+    this.#demands.set(key, demand);
+    return demand;
+  }
+
+  #placementOf(sessionId: string, request: PlacementRequest, tenant: string): NewPlacement {
+    const demand = this.#demandOf(request);
     return {
       sessionId,
       tenant,
@@ -241,11 +260,11 @@ export class Allocator {
   }
 }
 
-const seatFor = (placement: NewPlacement, choice: Chosen): ChosenSeat => ({
+const seatFor = (placement: NewPlacement, choice: Chosen, tally: Tally): ChosenSeat => ({
   placement,
   vmId: choice.vm.vmId,
   units: choice.units,
-  why: encodeDecision(decisionOf("free", choice, placement.demand.regions[0]!)),
+  why: encodeDecision(decisionOf("free", choice, tally, placement.demand.regions[0]!)),
 });
 
 /** By `nearest` only the first region's free seats are taken without asking whether a VM could be made nearer. */

@@ -7,7 +7,7 @@ import * as z from "zod";
 import { regionId, templateId } from "../../contracts/catalog.js";
 import type { PlacementExplanation } from "../../contracts/orchestrator.js";
 import type { Demand } from "./demand.js";
-import type { Chosen, Fitting, KnownVm } from "./fleet-index.js";
+import type { Chosen, Fitting, KnownVm, Tally } from "./fleet-index.js";
 import type { Rejection } from "./place.js";
 import { unitsFor, unitsPerVm } from "./seats.js";
 
@@ -32,15 +32,20 @@ export type Decision = z.infer<typeof stored>;
 
 export const decisionBytesMax = 500;
 
-export const decisionOf = (by: Decision["by"], chosen: Chosen, first: Decision["first"]): Decision => ({
+export const decisionOf = (
+  by: Decision["by"],
+  chosen: Chosen,
+  { fitting, rejected }: Tally,
+  first: Decision["first"],
+): Decision => ({
   by,
   at: [chosen.vm.region, chosen.vm.templateId],
   first,
   used: chosen.usedUnits,
   took: chosen.units,
   own: flag(chosen.own),
-  fit: chosen.fitting,
-  not: { ...chosen.rejected },
+  fit: fitting,
+  not: rejected,
   next: chosen.runnersUp.map(({ vm, usedUnits, own }: Fitting) => [vm.vmId, vm.region, usedUnits, flag(own)]),
 });
 

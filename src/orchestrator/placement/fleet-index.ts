@@ -43,10 +43,13 @@ export interface Fitting {
 export interface Chosen extends Fitting {
   readonly units: number;
   readonly runnersUp: readonly Fitting[];
-  /** VMs passed over, by reason. */
-  readonly rejected: Partial<Record<Rejection, number>>;
-  /** VMs that would have done, the chosen one included. */
+}
+
+export interface Tally {
+  /** VMs that would do. */
   readonly fitting: number;
+  /** VMs that would not, by reason. */
+  readonly rejected: Partial<Record<Rejection, number>>;
 }
 
 const runnersUpMax = 5;
@@ -155,7 +158,7 @@ export class FleetIndex {
   /** The VM such a session gets, its units reserved there until `unreserve`; null: none has room. */
   choose(demand: Demand, regions: readonly RegionId[]): Chosen | null {
     const [first, ...runnersUp] = this.#fitting(demand, regions, 1 + runnersUpMax);
-    return first === undefined ? null : this.#reserve(first, runnersUp, demand, regions);
+    return first === undefined ? null : this.#reserve(first, runnersUp, demand);
   }
 
   /** As `choose`, where the choice was made elsewhere already. */
@@ -165,7 +168,7 @@ export class FleetIndex {
     const runnersUp = this.#fitting(demand, regions, 1 + runnersUpMax).filter(({ vm }) => vm.vmId !== vmId);
     const { vm, own, reserved } = entry;
     const first = { vm, own, usedUnits: vm.usedUnits + reserved };
-    return this.#reserve(first, runnersUp.slice(0, runnersUpMax), demand, regions);
+    return this.#reserve(first, runnersUp.slice(0, runnersUpMax), demand);
   }
 
   unreserve(vmId: string, units: number): void {
@@ -176,7 +179,7 @@ export class FleetIndex {
   }
 
   /** How many VMs would do, and how many would not, by reason. */
-  tally(demand: Demand, regions: readonly RegionId[]): Pick<Chosen, "fitting" | "rejected"> {
+  tally(demand: Demand, regions: readonly RegionId[]): Tally {
     const rejected: Partial<Record<Rejection, number>> = {};
     let fitting = 0;
     const count = (reason: Rejection, vms: number) => {
@@ -200,13 +203,12 @@ export class FleetIndex {
     return { fitting, rejected };
   }
 
-  #reserve(first: Fitting, runnersUp: readonly Fitting[], demand: Demand, regions: readonly RegionId[]): Chosen {
+  #reserve(first: Fitting, runnersUp: readonly Fitting[], demand: Demand): Chosen {
     const units = unitsFor(first.vm, demand.preset);
-    const choice = { ...first, units, runnersUp, ...this.tally(demand, regions) };
     const entry = this.#vms.get(first.vm.vmId)!;
     entry.reserved += units;
     this.#sort(entry);
-    return choice;
+    return { ...first, units, runnersUp };
   }
 
   #fitting(demand: Demand, regions: readonly RegionId[], countMax: number): Fitting[] {

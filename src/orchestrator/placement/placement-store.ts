@@ -196,9 +196,10 @@ export class PlacementStore {
     for (const placement of chosen) {
       const { vmId, demand } = placement;
       const vm = vms.get(vmId);
+      const tally = index.tally(demand, demand.regions);
       const choice = index.chosen(vmId, demand, demand.regions);
       if (vm === undefined || choice === null || !hasRoom(vm, demand)) lost = true;
-      else vms.set(vmId, await this.#sit(tx, vm, placement, decisionOf("queue", choice, demand.regions[0]!)));
+      else vms.set(vmId, await this.#sit(tx, vm, placement, decisionOf("queue", choice, tally, demand.regions[0]!)));
     }
     if (lost) await appendEvents(tx, [], this.#now(), ["waiting"]);
   }

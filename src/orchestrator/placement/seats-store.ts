@@ -180,12 +180,22 @@ select r.ord, (r.sid in (select session_id from gone)) is true as left,
  union all ${changedVms("freed")}`,
 };
 
+const demandTexts = new WeakMap<Demand, string>();
+
+function textOf(demand: Demand): string {
+  const known = demandTexts.get(demand);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(demand);
+  demandTexts.set(demand, text);
+  return text;
+}
+
 /** What many sessions of a batch have in common is sent, and parsed, once. */
 class Kinds {
   readonly #kinds = new Map<string, number>();
 
   of({ demand, spec: { sessionId: _, ...spec } }: NewPlacement): number {
-    const text = `"demand":${JSON.stringify(demand)},"spec":${JSON.stringify(spec)}`;
+    const text = `"demand":${textOf(demand)},"spec":${JSON.stringify(spec)}`;
     const kind = this.#kinds.get(text) ?? this.#kinds.size;
     this.#kinds.set(text, kind);
     return kind;
