@@ -79,10 +79,11 @@ describe("a warm pool", () => {
 
   test("gives empty VMs back by draining them, down to its minimum, and never one with a session", async () => {
     for (let i = 0; i < 4; i++) await idle.as("operate").call(routes.createVm, { body: here });
-    await using _ = await start({ pools: [{ ...here, vmsMin: 1, scaleInSeconds: 0.5 }] });
+    await using _inNoHurry = await start();
     await eventually(async () => expect(await ready()).toHaveLength(4));
     const [{ vmId } = { vmId: "" }] = await ready();
     await sit("s1", vmId);
+    await using _ = await start({ pools: [{ ...here, vmsMin: 1, scaleInSeconds: 0.2 }] });
     await eventually(async () => expect((await fleet()).map((vm) => vm.vmId)).toEqual([vmId]));
     expect(await idle.vms.get(vmId)).toMatchObject({ status: "IN_USE", sessions: ["s1"] });
     const ended = (await idle.as("operate").call(routes.listVms, { query: { limit: 10 } })).body.vms;
