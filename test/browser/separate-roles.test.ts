@@ -119,13 +119,17 @@ describe("roles as separate processes", () => {
   });
 
   it("let a session play on while the orchestrator is killed and started again, on the same VM", async () => {
+    const sessions = async () => {
+      const { body } = await call(`${urls.session}/api/session/v1`, "operate");
+      return (body as { sessions: Session[] }).sessions;
+    };
+    const newest = async () => (await sessions())[0]!;
+    // The machine may carry one session only.
+    for (const { sessionId } of await sessions())
+      await call(`${urls.session}/api/session/v1/${sessionId}`, "operate", { method: "DELETE" });
     await using browser = await openBrowser();
     const { page } = browser;
     await play(page, `${urls.session}/#key=${plainKey(secrets, "session")}`);
-    const newest = async () => {
-      const { body } = await call(`${urls.session}/api/session/v1`, "operate");
-      return (body as { sessions: Session[] }).sessions[0]!;
-    };
     const before = await newest();
     expect(before.status).toBe("ACTIVE");
 
