@@ -8,6 +8,7 @@ import { ensureDependencies, explain, PrepareError, step } from "./prepare.mjs";
 /** One line a tool: its Debian package, where its program is, which variable names another place, what needs it. */
 const tools = [
   { package: "chromium", program: "/usr/bin/chromium", variable: "CHROMIUM_PATH", use: "browser tests and benches" },
+  { package: "nats-server", program: "/usr/sbin/nats-server", variable: "NATS_SERVER_PATH", use: "tests of events" },
 ];
 
 const attemptsMax = 3;

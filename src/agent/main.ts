@@ -9,7 +9,7 @@ import { systemClock } from "../platform/clock.js";
 import type { Log } from "../platform/log.js";
 import { type AgentConfig, type Endpoints, followEndpoints, readAgentConfig } from "./supervisor/agent-config.js";
 import { Heartbeat } from "./supervisor/heartbeat.js";
-import { enrol, type Identity, type IdentityContext } from "./supervisor/identity.js";
+import { enrol, type Identity, type IdentityContext, isFenced } from "./supervisor/identity.js";
 import { Lifeline } from "./supervisor/lifeline.js";
 import { AgentLink } from "./supervisor/link.js";
 import { Nursery } from "./supervisor/nursery.js";
@@ -56,9 +56,10 @@ export async function runAgent(
     });
     return await Promise.race([ended, agent]);
   } catch (error) {
-    if (!ending.signal.aborted) throw error;
-    log.info({ vmId: config.vmId, why: ending.signal.reason }, "the agent ends");
-    return String(ending.signal.reason);
+    if (!ending.signal.aborted && !isFenced(error)) throw error;
+    const why = isFenced(error) ? `it is fenced: ${error.message}` : String(ending.signal.reason);
+    log.info({ vmId: config.vmId, why }, "the agent ends");
+    return why;
   } finally {
     signal.removeEventListener("abort", stop);
     ending.abort("it failed");
@@ -80,10 +81,11 @@ interface Supervision {
 /** The composition of one agent; it ends by the signal only. */
 async function superviseVm(supervision: Supervision): Promise<never> {
   const { config, bootstrapToken, endpoints, end, onClose, log, signal } = supervision;
-  const { vmId, bindAddress, udpPorts } = config;
+  const { vmId, epoch, bindAddress, udpPorts } = config;
   const aloneMsMax = config.controlPlaneLostSecondsMax * 1000;
   const context = {
     vmId,
+    epoch,
     orchestratorUrl: async () => (await endpoints()).orchestratorUrl,
     streamingUrl: async () => (await endpoints()).streamingUrl,
     monotonicMs: () => performance.now(),

@@ -37,7 +37,7 @@ const secrets = (command: Command) =>
 listening(program.command("up"), "8080")
   .description("run everything on this machine: one port, its own database, games in local processes")
   .option("--data <folder>", "where all state is kept", env.HOTSEAT_DATA ?? ".hotseat")
-  .option("--warm <number>", "VMs to start with, so that the first Play is instant", count, 1)
+  .option("--warm <number>", "VMs kept ready, so that Play is instant", count, 1)
   .action((options) =>
     runUntilSignalled(async (signal) => {
       const { up } = await import("./up.js");

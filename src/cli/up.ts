@@ -1,16 +1,14 @@
 // `hotseat up`: every role in this process, on one port, with a database of its own. The roles still meet on the wire.
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { orchestratorRoutes } from "../contracts/orchestrator.js";
 import { mountOrchestrator, orchestratorConfig } from "../orchestrator/main.js";
 import { Authenticator } from "../platform/auth.js";
-import { createClient } from "../platform/client.js";
 import { systemClock } from "../platform/clock.js";
 import { listenConfig, parseConfig } from "../platform/config.js";
 import { openDatabase } from "../platform/database.js";
 import { startEmbeddedPostgres } from "../platform/embedded-postgres.js";
 import { createHttpServer, listen, ownUrl } from "../platform/http.js";
-import { createLog, type Log } from "../platform/log.js";
+import { createLog } from "../platform/log.js";
 import { createRegistry, mountHealth } from "../platform/metrics.js";
 import { ensureSecrets, plainKey } from "../platform/secrets.js";
 import { mountSession, sessionConfig } from "../session/main.js";
@@ -27,9 +25,6 @@ export interface UpOptions extends ListenOptions {
   readonly version: string;
 }
 
-const warmRegion = "us-east-1";
-const warmTemplate = "L4-90";
-
 export async function up(options: UpOptions, signal: AbortSignal): Promise<void> {
   const say = (step: string, text: string) => console.log(`  ${step.padEnd(10)}${text}`);
   console.log(`Hotseat ${options.version}`);
@@ -40,8 +35,9 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
   // Everything a person can have got wrong, before anything is started.
   const config = parseConfig(listenConfig, listenSettings(options));
   const settings = await readSettings(options.config);
+  const fleet = parseConfig(orchestratorConfig, settings.orchestrator);
   const roles = {
-    orchestrator: parseConfig(orchestratorConfig, settings.orchestrator),
+    orchestrator: parseConfig(orchestratorConfig, { ...fleet, warm: { ...fleet.warm, vms: options.warm } }),
     session: parseConfig(sessionConfig, settings.session),
     streaming: parseConfig(streamingConfig, settings.streaming),
   };
@@ -98,27 +94,9 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
     "API",
     `${publicUrl}/docs   keys: ${join(options.data, "secrets.json")}   log: ${join(options.data, "hotseat.log")}`,
   );
-  await warmUp(url(), plainKey(secrets, "operate"), options.warm, log, signal).then(
-    (made) => made > 0 && say("machines", `${made} starting, so that the first Play is instant`),
-    (error: unknown) => log.warn({ err: error }, "no machine could be started ahead of the first Play"),
-  );
+  if (options.warm > 0) say("machines", `${options.warm} kept warm, so that Play is instant`);
   say("", "Ctrl-C stops everything.");
   await aborted(signal);
-}
-
-/** Makes VMs until `wanted` live. The pool's own rules will replace this. */
-async function warmUp(baseUrl: string, bearer: string, wanted: number, log: Log, signal: AbortSignal): Promise<number> {
-  const orchestrator = createClient({ baseUrl, bearer });
-  const { body } = await orchestrator.call(orchestratorRoutes.metrics, { signal });
-  const missing = Math.max(0, wanted - body.vms);
-  for (let i = 0; i < missing; i++) {
-    const { body: vm } = await orchestrator.call(orchestratorRoutes.createVm, {
-      body: { templateId: warmTemplate, region: warmRegion },
-      signal,
-    });
-    log.info({ vmId: vm.vmId }, "made ahead of the first Play");
-  }
-  return missing;
 }
 
 /** A server that closes when it goes out of scope. */

@@ -1,7 +1,7 @@
 // The OpenAPI 3.1 document, made from the routes and their zod schemas: it cannot say anything the servers do not do.
 import * as z from "zod";
 import { problemDocument, problemTypes } from "./problems.js";
-import type { Route } from "./route.js";
+import { type Route, takesIdempotencyKey } from "./route.js";
 
 type Json = Record<string, unknown>;
 
@@ -29,20 +29,67 @@ const parametersOf = (schema: z.ZodObject | undefined, where: "path" | "query"):
     schema: schemaOf(field as z.ZodType, "input"),
   }));
 
+const header = (name: string, description: string): Json => ({
+  name,
+  in: "header",
+  required: false,
+  description,
+  schema: { type: "string" },
+});
+
+const requestHeaders = (route: Route): Json[] => [
+  ...(takesIdempotencyKey(route)
+    ? [
+        header(
+          "Idempotency-Key",
+          "Up to 128 visible ASCII characters. For 24 h the same call with the same key is answered as the first time, with `Idempotency-Replayed: true`; another call with it is a 422, one while the first is under way a 409",
+        ),
+      ]
+    : []),
+  ...(route.versioned && route.method === "GET"
+    ? [header("If-None-Match", "The ETag of an earlier answer: 304 while it still holds")]
+    : []),
+  ...(route.versioned && route.method !== "GET"
+    ? [
+        header(
+          "If-Match",
+          "The ETag of an earlier answer: 412 `stale-version` and nothing changed if it no longer holds",
+        ),
+      ]
+    : []),
+];
+
+const responseHeaders = (route: Route): Json => {
+  const headers = {
+    ...(route.versioned
+      ? { ETag: { description: 'The VM\'s version, quoted: `"7"`', schema: { type: "string" } } }
+      : {}),
+    ...(takesIdempotencyKey(route)
+      ? { "Idempotency-Replayed": { description: "`true`: an earlier answer again", schema: { type: "string" } } }
+      : {}),
+  };
+  return Object.keys(headers).length === 0 ? {} : { headers };
+};
+
 function operationOf(route: Route): Json {
   const open = route.callers.includes("anyone");
   const content = route.path.endsWith("/events") ? "text/event-stream" : "application/json";
-  const responses = Object.entries(route.responses).map(([status, { description, schema }]) => [
+  const responses: [string, Json][] = Object.entries(route.responses).map(([status, { description, schema }]) => [
     status,
-    { description, content: { [content]: { schema: schemaOf(schema, "output") } } },
+    { description, ...responseHeaders(route), content: { [content]: { schema: schemaOf(schema, "output") } } },
   ]);
+  if (route.versioned && route.method === "GET") responses.push(["304", { description: "It has not changed" }]);
   const schemes = new Set(route.callers.flatMap((caller) => (caller === "anyone" ? [] : [securityOf[caller]])));
   return {
     operationId: route.operationId,
     tags: [route.tag],
     summary: route.summary,
     description: open ? "No credential needed." : `For: ${route.callers.join(", ")}.`,
-    parameters: [...parametersOf(route.params, "path"), ...parametersOf(route.query, "query")],
+    parameters: [
+      ...parametersOf(route.params, "path"),
+      ...parametersOf(route.query, "query"),
+      ...requestHeaders(route),
+    ],
     ...(route.body === undefined
       ? {}
       : {

@@ -31,6 +31,7 @@ const id = (what: string) =>
   z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, `a ${what}: letters, digits, - and _`);
 export const vmId = id("VM id");
 export const sessionId = id("session id");
+const launchEpoch = z.int().min(0).describe("Which launch of the VM the agent was started by: another one's is fenced");
 const reason = text(200, 1);
 const instant = z.iso.datetime().describe("UTC, RFC 3339");
 
@@ -128,6 +129,7 @@ export const regionCapacity = z.object({
   waiting: z.int(),
   queueSeconds: z.number().nullable().describe("0 with a free seat, else until the next is expected; null: unknown"),
   fallback: z.array(regionId).describe("Where its sessions go when it is full, in order"),
+  notes: z.array(z.string()).describe("In words: templates the provider lately had no capacity for, and what follows"),
 });
 export type RegionCapacity = z.infer<typeof regionCapacity>;
 
@@ -144,13 +146,43 @@ export type FleetMetrics = z.infer<typeof fleetMetrics>;
 
 export const rejectionCounts = z.record(z.string(), z.int()).describe("How many VMs were passed over, by reason");
 
+/** Why a session got its VM and not another. Kept for 7 days after the seat was given. */
+export const placementExplanation = z.object({
+  sessionId: sessionId.nullable().describe("null: a question of find-vm, no session"),
+  decidedAt: instant.describe("When it was decided; for a session without a VM, now"),
+  vm: z.object({ vmId, region: regionId, templateId }).nullable().describe("null: it has none yet"),
+  how: z
+    .enum(["free", "queue", "named"])
+    .nullable()
+    .describe("free: there was a free seat at once; queue: it waited for it; named: the caller named the VM"),
+  text: z.string().describe("Why this VM, in words"),
+  reasons: z
+    .array(z.object({ reason: z.string(), vms: z.int(), text: z.string() }))
+    .describe("How many VMs were passed over and why, the most frequent reason first"),
+  runnersUp: z
+    .array(z.object({ vmId, region: regionId, usedUnits: z.int(), text: z.string() }))
+    .describe("The five that would have been next, and why they were not first"),
+});
+export type PlacementExplanation = z.infer<typeof placementExplanation>;
+
 const found = z.object({
   vm: vm.nullable().describe("The seat's VM; null: none is free"),
   region: regionId.nullable(),
   fallbackUsed: z.boolean(),
   rejected: rejectionCounts,
+  explanation: placementExplanation.optional().describe("If the request asked to explain"),
 });
 export type FindVmAnswer = z.infer<typeof found>;
+
+/** A query parameter given once, several times, or with commas. */
+const anyOf = <V extends string>(one: z.ZodType<V>) =>
+  z.union([z.string(), z.array(z.string())]).transform((given, context): V[] => {
+    const values = [given].flat().flatMap((text) => text.split(","));
+    const wrong = values.find((value) => !one.safeParse(value).success);
+    if (wrong === undefined) return values as V[];
+    context.addIssue({ code: "custom", message: `"${wrong}" is not one of its values`, input: given });
+    return z.NEVER;
+  });
 
 const base = "/api/orchestrator/v1";
 const vmParams = z.object({ vmId });
@@ -175,10 +207,14 @@ export const orchestratorRoutes = {
     summary: "List VMs, newest first",
     callers: ["operate", "read"],
     query: z.strictObject({
-      status: vmStatus.optional(),
+      status: anyOf(vmStatus).optional().describe("One or several, by commas: `READY,IN_USE`"),
       region: regionId.optional(),
+      templateId: templateId.optional(),
+      provider: providerId.optional(),
+      reachable: z.enum(["true", "false"]).optional(),
+      sessionId: sessionId.optional().describe("The VM this session has its seat on"),
       limit: z.coerce.number().int().min(1).max(500).default(100),
-      cursor: text(200).optional(),
+      cursor: text(200).optional().describe("`nextCursor` of the page before; keep the filters the same"),
     }),
     responses: {
       200: { description: "A page", schema: z.object({ vms: z.array(vm), nextCursor: z.string().nullable() }) },
@@ -201,6 +237,7 @@ export const orchestratorRoutes = {
     method: "GET",
     path: `${base}/vm/:vmId`,
     operationId: "getVm",
+    versioned: true,
     tag: "orchestrator",
     summary: "Get a VM",
     callers: ["operate", "read", "service", "agent"],
@@ -211,6 +248,7 @@ export const orchestratorRoutes = {
     method: "POST",
     path: `${base}/vm/:vmId/ready`,
     operationId: "markReady",
+    versioned: true,
     tag: "orchestrator",
     summary: "Mark a booting VM ready for sessions",
     callers: ["operate", "agent"],
@@ -222,6 +260,7 @@ export const orchestratorRoutes = {
     method: "POST",
     path: `${base}/vm/:vmId/draining`,
     operationId: "drain",
+    versioned: true,
     tag: "orchestrator",
     summary: "Take no new sessions; terminate when the last one ends or the deadline passes",
     callers: ["operate"],
@@ -235,6 +274,7 @@ export const orchestratorRoutes = {
     method: "POST",
     path: `${base}/vm/:vmId/error`,
     operationId: "reportError",
+    versioned: true,
     tag: "orchestrator",
     summary: "Report a VM as broken: its sessions are placed once more, and it is terminated",
     callers: ["operate", "agent"],
@@ -249,6 +289,7 @@ export const orchestratorRoutes = {
     method: "POST",
     path: `${base}/vm/:vmId/terminate`,
     operationId: "terminate",
+    versioned: true,
     tag: "orchestrator",
     summary: "Destroy a VM; with live sessions only by force",
     callers: ["operate"],
@@ -260,6 +301,7 @@ export const orchestratorRoutes = {
     method: "POST",
     path: `${base}/vm/:vmId/release`,
     operationId: "release",
+    versioned: true,
     tag: "orchestrator",
     summary: "Give a session's seat back",
     callers: ["operate", "service"],
@@ -289,6 +331,16 @@ export const orchestratorRoutes = {
     params: z.object({ sessionId }),
     responses: { 200: { description: "Its seat or place", schema: assignment } },
   }),
+  explainPlacement: route({
+    method: "GET",
+    path: `${base}/placements/:sessionId/explain`,
+    operationId: "explainPlacement",
+    tag: "orchestrator",
+    summary: "Why a session got its VM and not another, in words; or what stands in the way of one that waits",
+    callers: ["operate", "read", "service"],
+    params: z.object({ sessionId }),
+    responses: { 200: { description: "The decision", schema: placementExplanation } },
+  }),
   findVm: route({
     method: "POST",
     path: `${base}/find-vm`,
@@ -296,7 +348,10 @@ export const orchestratorRoutes = {
     tag: "orchestrator",
     summary: "Which VM a request would get now, walking the region's fallback chain; changes nothing",
     callers: ["operate", "service", "read"],
-    body: z.strictObject(placementRequest.shape),
+    body: z.strictObject({
+      ...placementRequest.shape,
+      explain: z.boolean().default(false).describe("Also say in words why this VM and not the others"),
+    }),
     responses: { 200: { description: "The choice, or none", schema: found } },
   }),
   regionCapacity: route({
@@ -362,6 +417,7 @@ export const orchestratorRoutes = {
           x: z.string().regex(/^[A-Za-z0-9_-]{43}$/, "32 bytes in base64url"),
         })
         .describe("Ed25519 public key as a JWK (RFC 8037)"),
+      epoch: launchEpoch.optional(),
     }),
     responses: {
       200: {
@@ -380,6 +436,7 @@ export const orchestratorRoutes = {
     params: vmParams,
     body: z.strictObject({
       proof: text(2_000).describe("EdDSA JWT by the agent's key: sub = vmId, aud = hotseat-renew, exp ≤ 60 s"),
+      epoch: launchEpoch.optional(),
     }),
     responses: {
       200: { description: "The token", schema: z.object({ token: z.string(), expiresInSeconds: z.int() }) },

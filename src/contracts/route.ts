@@ -21,12 +21,23 @@ export interface Route {
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
+  /** Answers have a `version` and carry it as their ETag; a GET takes If-None-Match, a write If-Match. */
+  readonly versioned?: true;
   /** Success answers by status. Problems are documented for every route alike. */
   readonly responses: Readonly<Record<number, { readonly description: string; readonly schema: z.ZodType }>>;
 }
 
 /** Keeps the literal types of a route, so that handlers and the client infer theirs from it. */
 export const route = <const R extends Route>(definition: R): R => definition;
+
+/**
+ * Whether a call may carry an Idempotency-Key: POSTs on VMs and sessions. Those of agents alone need none (they are
+ * level-triggered), nor does what only hands out credentials.
+ */
+export const takesIdempotencyKey = ({ method, tag, callers: who }: Route): boolean =>
+  method === "POST" &&
+  (tag === "orchestrator" || tag === "session") &&
+  who.some((kind) => kind === "operate" || kind === "session" || kind === "service");
 
 type InferOr<S, Otherwise> = S extends z.ZodType ? z.output<S> : Otherwise;
 type InputOr<S, Otherwise> = S extends z.ZodType ? z.input<S> : Otherwise;

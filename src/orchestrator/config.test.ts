@@ -1,8 +1,29 @@
 import { describe, expect, test } from "vitest";
 import { fallbackChains } from "./catalog/regions.js";
-import { chainsOf, deadlinesOf, everyPlace, orchestratorConfig, placeRules } from "./config.js";
+import { chainsOf, deadlinesOf, everyPlace, orchestratorConfig, placeRules, poolRules } from "./config.js";
 
 describe("the configuration", () => {
+  test("keeps nothing warm by default, and pools as their rules say, a later one going first", () => {
+    const places = placeRules([{ region: "us-east-1", vmsMax: 7 }]);
+    const nothing = {
+      bufferSeats: 0,
+      bufferPercent: 0,
+      vmsMin: 0,
+      fallback: true,
+      scaleOutMs: 5_000,
+      scaleInMs: 300_000,
+    };
+    const here = { region: "us-east-1", templateId: "A10" } as const;
+    expect(poolRules(orchestratorConfig.parse({}).pools, places)(here)).toEqual({ ...nothing, vmsMax: 7 });
+    const pools = [
+      { bufferPercent: 20, vmsMin: 1 },
+      { region: "us-east-1" as const, vmsMin: 2, scaleInSeconds: 60 },
+    ];
+    const settingsOf = poolRules(orchestratorConfig.parse({ pools }).pools, places);
+    expect(settingsOf(here)).toEqual({ ...nothing, vmsMax: 7, bufferPercent: 20, vmsMin: 2, scaleInMs: 60_000 });
+    expect(settingsOf({ ...here, region: "eu-west-1" })).toMatchObject({ vmsMax: 20, vmsMin: 1, scaleInMs: 300_000 });
+  });
+
   test("needs nothing to be said: every place is local", () => {
     const config = orchestratorConfig.parse({});
     const places = placeRules(config.places);

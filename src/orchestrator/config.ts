@@ -1,9 +1,11 @@
 // The orchestrator's configuration, and what follows from it: which provider makes what where, and how long things may
 // take.
 import { z } from "zod";
-import { providerId, type RegionId, regionId, type TemplateId, templateId } from "../contracts/catalog.js";
+import { providerId, regionId, templateId } from "../contracts/catalog.js";
+import type { Place, PoolSettings } from "./autoscaling/scaling-plan.js";
 import { fallbackChains, regionIds } from "./catalog/regions.js";
 import { templates } from "./catalog/templates.js";
+import { eventsConfig } from "./events/sink-config.js";
 import type { FallbackChains } from "./placement/demand.js";
 import type { PlaceRules } from "./placement/fleet.js";
 import { simulatedConfig } from "./providers/simulated-config.js";
@@ -21,6 +23,7 @@ const deadlines = (defaults: { launch: number; boot: number; silent: number | nu
         .default(defaults.silent)
         .describe("A silent agent's VM takes no new sessions then; null: no agent heartbeats there"),
       lostSecondsMax: seconds.default(defaults.lost).describe("A silent agent's VM has failed then"),
+      drainSecondsMax: seconds.default(3_600).describe("A draining VM is terminated then, sessions or not"),
     })
     .prefault({});
 
@@ -29,6 +32,22 @@ const placeRule = z.strictObject({
   templateId: templateId.optional().describe("Default: every template"),
   provider: providerId.optional(),
   vmsMax: z.int().min(0).optional(),
+});
+
+const poolRule = z.strictObject({
+  region: regionId.optional().describe("Default: every region"),
+  templateId: templateId.optional().describe("Default: every template"),
+  bufferSeats: z.int().min(0).max(100_000).optional().describe("Free seats kept ready, by the standard preset"),
+  bufferPercent: z
+    .number()
+    .min(0)
+    .max(1_000)
+    .optional()
+    .describe("The same, of the seats in use; the larger one counts"),
+  vmsMin: z.int().min(0).optional().describe("VMs kept, busy or not"),
+  fallback: z.boolean().optional().describe("Keep them down the region's chain while the provider has no room"),
+  scaleOutSeconds: seconds.optional().describe("Pause between two additions"),
+  scaleInSeconds: seconds.optional().describe("So long a surplus lasts before a tenth of the pool is given back"),
 });
 
 const udpPort = z.int().min(1).max(65_535);
@@ -41,11 +60,36 @@ export const orchestratorConfig = z.strictObject({
   fallback: z.partialRecord(regionId, z.array(regionId)).default({}).describe("Other fallback chains than the usual"),
   waitSecondsMax: seconds.default(600).describe("A session that waits longer gets nothing"),
   idleSecondsMax: seconds.default(600).describe("A player who touches nothing for so long gives the seat up"),
-  drainSecondsMax: seconds.default(3_600).describe("A draining VM is terminated then, sessions or not"),
-  capacityHoldSeconds: seconds.default(30).describe("No VM is asked for so long where there was no capacity"),
+  capacityHoldSeconds: seconds
+    .default(30)
+    .describe("No VM is asked for so long where there was no capacity; doubled by each further failure there"),
+  capacityHoldSecondsMax: seconds.default(600),
+  budget: z
+    .strictObject({
+      vmsMax: z.int().min(0).nullable().default(null).describe("VMs of the whole fleet; null: no limit"),
+      eurPerHourMax: z
+        .number()
+        .min(0)
+        .nullable()
+        .default(null)
+        .describe("By the templates' list prices, for the whole fleet; null: no limit"),
+    })
+    .prefault({}),
   reconcileSeconds: seconds.default(2),
   metricsLogSeconds: seconds.default(30),
   retentionDays: seconds.default(7).describe("How long events and terminated VMs are kept"),
+  pools: z
+    .array(poolRule)
+    .default([])
+    .describe("How many VMs are kept warm where; a later rule goes first. Empty VMs beyond it are given back"),
+  warm: z
+    .strictObject({
+      vms: z.int().min(0).default(0),
+      region: regionId.default("us-east-1"),
+      templateId: templateId.default("L4-90"),
+    })
+    .prefault({})
+    .describe("VMs that live whatever their place; missing ones are made here"),
   lowCapacity: z
     .strictObject({ share: z.number().min(0).max(1).default(0.2), vms: z.number().min(0).default(1) })
     .prefault({}),
@@ -75,6 +119,7 @@ export const orchestratorConfig = z.strictObject({
     .default({})
     .describe("Goes into every local agent's configuration"),
   simulated: simulatedConfig.prefault({}),
+  events: eventsConfig.default({}).describe("Where events go besides the log"),
 });
 export type OrchestratorConfig = z.infer<typeof orchestratorConfig>;
 
@@ -94,7 +139,30 @@ export function placeRules(rules: OrchestratorConfig["places"]): PlaceRules {
   };
 }
 
-export const everyPlace: readonly { region: RegionId; templateId: TemplateId }[] = regionIds.flatMap((region) =>
+const poolDefaults = { bufferSeats: 0, bufferPercent: 0, vmsMin: 0, fallback: true };
+const scaleOutSecondsDefault = 5;
+const scaleInSecondsDefault = 300;
+
+/** The settings of every place's pool, the later rules first. */
+export function poolRules(rules: OrchestratorConfig["pools"], places: PlaceRules): (place: Place) => PoolSettings {
+  return ({ region, templateId }) => {
+    const here = rules.filter(
+      (rule) => (rule.region ?? region) === region && (rule.templateId ?? templateId) === templateId,
+    );
+    const said = Object.assign({}, ...here) as (typeof rules)[number];
+    return {
+      bufferSeats: said.bufferSeats ?? poolDefaults.bufferSeats,
+      bufferPercent: said.bufferPercent ?? poolDefaults.bufferPercent,
+      vmsMin: said.vmsMin ?? poolDefaults.vmsMin,
+      vmsMax: places(region, templateId).vmsMax,
+      fallback: said.fallback ?? poolDefaults.fallback,
+      scaleOutMs: (said.scaleOutSeconds ?? scaleOutSecondsDefault) * 1000,
+      scaleInMs: (said.scaleInSeconds ?? scaleInSecondsDefault) * 1000,
+    };
+  };
+}
+
+export const everyPlace: readonly Place[] = regionIds.flatMap((region) =>
   Object.values(templates).map((template) => ({ region, templateId: template.templateId })),
 );
 
@@ -112,4 +180,5 @@ export const deadlinesOf = (config: DeadlineConfig): Deadlines => ({
     config.silentSecondsMax === null
       ? null
       : { silentMsMax: config.silentSecondsMax * 1000, lostMsMax: config.lostSecondsMax * 1000 },
+  drainMsMax: config.drainSecondsMax * 1000,
 });

@@ -7,20 +7,34 @@ import { Problem } from "../contracts/problems.js";
 import type { Clock } from "../platform/clock.js";
 import type { Database } from "../platform/database.js";
 import type { HttpServer } from "../platform/http.js";
+import { Answers } from "../platform/idempotency.js";
 import type { Log } from "../platform/log.js";
 import type { Registry } from "../platform/metrics.js";
 import { migrate } from "../platform/migrations.js";
+import { migratePlatform } from "../platform/platform-schema.js";
 import { EnrolmentStore } from "./agents/enrolment-store.js";
-import { chainsOf, deadlinesOf, everyPlace, type OrchestratorConfig, placeRules } from "./config.js";
-import { judgePools } from "./events/low-pools-store.js";
+import { LeaseStore } from "./agents/lease-store.js";
+import { Autoscaler } from "./autoscaling/autoscaler.js";
+import { PoolStore } from "./autoscaling/pool-store.js";
+import { chainsOf, deadlinesOf, everyPlace, type OrchestratorConfig, placeRules, poolRules } from "./config.js";
+import { LogSink } from "./events/log-sink.js";
 import { type ChangeSignal, changesChannel, pruneEvents } from "./events/outbox-store.js";
-import { logEvent, relay } from "./events/relay.js";
+import { Relay } from "./events/relay.js";
+import { relayMeters } from "./events/relay-meters.js";
+import { readBacklogs, SqlRelayStore } from "./events/relay-store.js";
+import type { EventSink } from "./events/sink.js";
+import type { EventsConfig } from "./events/sink-config.js";
 import { serveOrchestrator } from "./http/routes.js";
 import { Bell, keepDoing } from "./loop.js";
 import { FleetMeters } from "./metrics.js";
 import { Allocator } from "./placement/allocate.js";
-import { fleetMetrics, poolsOf } from "./placement/capacity.js";
+import { fleetMetrics } from "./placement/capacity.js";
+import { readHolds } from "./placement/capacity-holds-store.js";
+import { PlacementDecisions } from "./placement/decisions-store.js";
+import { LiveFleet } from "./placement/live-fleet-store.js";
 import { PlacementStore } from "./placement/placement-store.js";
+import { sayGone, sayHere } from "./placement/replicas-store.js";
+import { SeatsStore } from "./placement/seats-store.js";
 import { LocalProvider } from "./providers/local.js";
 import { SimulatedProvider } from "./providers/simulated.js";
 import { SimulatedInstances } from "./providers/simulated-store.js";
@@ -30,7 +44,7 @@ import { VmStore } from "./vm/vm-store.js";
 export { orchestratorConfig } from "./config.js";
 
 const queueMs = 1_000;
-const relayMs = 1_000;
+const presenceMs = 5_000;
 const pruneMs = 3_600_000;
 const dayMs = 24 * 3_600_000;
 
@@ -39,7 +53,7 @@ export interface OrchestratorDeps {
   readonly database: Database;
   readonly registry: Registry;
   readonly clock: Clock;
-  /** In [0, 1): the simulated provider's luck. */
+  /** In [0, 1): the simulated provider's luck, and which of equally good VMs a session gets. */
   readonly random: () => number;
   /** Where local VMs keep their files. */
   readonly dataDir: string;
@@ -52,18 +66,38 @@ export interface OrchestratorDeps {
 
 /** Migrates, registers the role's routes, and once the server listens reconciles and relays, until disposed. */
 export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDeps): Promise<AsyncDisposable> {
-  const { config, database, registry, clock } = deps;
+  const { config, database, registry, clock, random } = deps;
   const log = server.log.child({ role: "orchestrator" });
+  await migratePlatform(database, log);
   await migrate(database, { schema: "orchestrator", directory: join(import.meta.dirname, "migrations"), log });
 
   const places = placeRules(config.places);
+  const { budget } = config;
+  const growth = { places, budget };
+  const drainMsOf = (provider: ProviderId) => deadlinesOf(config.deadlines[provider]).drainMsMax;
   const chains = chainsOf(config.fallback);
-  const newVmId = () => `vm-${randomBytes(8).toString("hex")}`;
+  const newVmId = (from: string | null = null) => `vm-${from?.slice(0, 16) ?? randomBytes(8).toString("hex")}`;
   const waitMsMax = config.waitSecondsMax * 1000;
   const idleMs = config.idleSecondsMax * 1000;
   const vms = new VmStore(database, clock, { waitMsMax });
-  const placements = new PlacementStore(database, clock, { places, newVmId });
-  const allocator = new Allocator({ vms, placements, chains, places, waitMsMax, idleMs, clock });
+  const placements = new PlacementStore(database, clock, { places, budget, newVmId });
+  const fleet = new LiveFleet(database, log, random);
+  await fleet.open();
+  const seats = new SeatsStore(database);
+  const decisions = new PlacementDecisions(database);
+  const allocator = new Allocator({
+    vms,
+    placements,
+    seats,
+    decisions,
+    fleet: fleet.index,
+    chains,
+    places,
+    budget,
+    waitMsMax,
+    idleMs,
+    clock,
+  });
   const count = (waiting: ReadonlyMap<unknown, number>) => [...waiting.values()].reduce((sum, n) => sum + n, 0);
   const meters = new FleetMeters(registry, async () => ({
     fleet: await placements.readFleet(),
@@ -72,29 +106,48 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
 
   const bells: Record<ChangeSignal, Bell> = { events: new Bell(), reconcile: new Bell(), waiting: new Bell() };
   const stop = new AbortController();
-  serveOrchestrator(server, {
-    vms,
-    placements,
-    enrolments: new EnrolmentStore(database, clock),
-    allocator,
-    meters,
-    places,
-    chains,
-    newVmId,
-    drainMs: config.drainSecondsMax * 1000,
-    leaseSeconds: config.deadlines.local.silentSecondsMax ?? config.deadlines.local.lostSecondsMax,
-    database,
-    eventsBell: bells.events,
-    clock,
-    stopping: stop.signal,
-  });
+  serveOrchestrator(
+    { ...server, answers: new Answers(database, clock, log) },
+    {
+      vms,
+      placements,
+      enrolments: new EnrolmentStore(database, clock),
+      leases: new LeaseStore(database, clock, registry),
+      allocator,
+      meters,
+      growth,
+      chains,
+      newVmId,
+      drainMsOf,
+      leaseSeconds: config.deadlines.local.silentSecondsMax ?? config.deadlines.local.lostSecondsMax,
+      database,
+      eventsBell: bells.events,
+      clock,
+      stopping: stop.signal,
+    },
+  );
 
-  const judge = async () => {
-    await judgePools(database, poolsOf(await placements.readFleet()), config.lowCapacity, new Date(clock.now()));
-  };
+  const autoscaler = new Autoscaler({
+    pools: new PoolStore(database, clock, {
+      newVm: (place) => ({ ...place, vmId: newVmId(), provider: places(place.region, place.templateId).provider }),
+      drainMsOf,
+    }),
+    database,
+    places: everyPlace,
+    settingsOf: poolRules(config.pools, places),
+    warm: config.warm,
+    growth,
+    chains,
+    lowCapacity: config.lowCapacity,
+    holdMsMax: config.capacityHoldSecondsMax * 1000,
+    registry,
+    clock,
+    log,
+  });
   const logMetrics = async () => {
     const reading = {
       fleet: await placements.readFleet(),
+      holds: await readHolds(database),
       waiting: await placements.waitingByRegion(),
       chains,
       nowMs: clock.now(),
@@ -105,7 +158,22 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
     const before = new Date(clock.now() - config.retentionDays * dayMs);
     await pruneEvents(database, before);
     await vms.prune(before);
+    await decisions.forget(before);
   };
+
+  const replicaId = randomBytes(8).toString("hex");
+  const sayPresence = async () => fleet.share(await sayHere(database, replicaId, new Date(clock.now())));
+
+  const sinks = await openSinks(config.events, log);
+  const backlogs = () =>
+    readBacklogs(
+      database,
+      sinks.map(({ name }) => name),
+    );
+  const toSinks = { meters: relayMeters(registry, backlogs, clock.now), clock, random, log };
+  const relays = sinks.map(
+    (sink) => new Relay({ ...toSinks, sink, store: new SqlRelayStore(database, sink.name, replicaId) }),
+  );
 
   const running: Promise<void>[] = [];
   const keep = (what: string, everyMs: number, round: () => Promise<void>, bell = new Bell()) =>
@@ -116,14 +184,16 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
     const { sites } = opened;
     const placesOf = (provider: ProviderId) =>
       everyPlace.filter(({ region, templateId }) => places(region, templateId).provider === provider);
-    const capacityHoldMs = config.capacityHoldSeconds * 1000;
-    const reconciler = new Reconciler({ vms, sites, placesOf, capacityHoldMs, meters, clock, log });
+    const holdPolicy = { holdMs: config.capacityHoldSeconds * 1000, holdMsMax: config.capacityHoldSecondsMax * 1000 };
+    const passGapMsMax = 3 * config.reconcileSeconds * 1000 + 5_000;
+    const reconciler = new Reconciler({ vms, sites, placesOf, holdPolicy, passGapMsMax, meters, clock, log });
     for (const { provider } of sites.values()) provider.onChange(bells.reconcile.ring);
     keep("reconciling", config.reconcileSeconds * 1000, () => reconciler.pass(), bells.reconcile);
     keep("placing who waits", queueMs, () => placements.settle(), bells.waiting);
-    keep("relaying events", relayMs, () => relay(database, logEvent(log), stop.signal), bells.events);
-    keep("judging pools", config.reconcileSeconds * 1000, judge);
+    for (const relay of relays) running.push(relay.run(bells.events, stop.signal));
+    keep("keeping pools", config.reconcileSeconds * 1000, () => autoscaler.round());
     keep("logging metrics", config.metricsLogSeconds * 1000, logMetrics);
+    keep("sharing the fleet", presenceMs, sayPresence);
     keep("pruning", pruneMs, prune);
   };
   const listening = database.listen(changesChannel, (notice) => {
@@ -137,13 +207,29 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
       stop.abort();
       await Promise.all(running);
       await listening[Symbol.asyncDispose]();
+      await fleet[Symbol.asyncDispose]();
       if (opened === null) return;
+      await sayGone(database, replicaId);
       if (deps.endLocalVms) await endLocalVms(opened, vms, log);
       await Promise.all([...opened.sites.values()].map(({ provider }) => provider[Symbol.asyncDispose]()));
-      // What stopping itself has to tell.
-      await relay(database, logEvent(log), stop.signal);
+      await Promise.all(relays.map((relay) => relay.lastWords()));
+      await Promise.all(sinks.map((sink) => sink[Symbol.asyncDispose]()));
     },
   };
+}
+
+/** The libraries of sinks that are not configured are not loaded. */
+async function openSinks({ nats, kafka }: EventsConfig, log: Log): Promise<EventSink[]> {
+  const sinks: EventSink[] = [new LogSink(log)];
+  if (nats !== undefined) {
+    const { NatsSink } = await import("./events/nats-sink.js");
+    sinks.push(new NatsSink(nats, log));
+  }
+  if (kafka !== undefined) {
+    const { KafkaSink } = await import("./events/kafka-sink.js");
+    sinks.push(new KafkaSink(kafka));
+  }
+  return sinks;
 }
 
 interface OpenProviders {

@@ -9,6 +9,7 @@ export class FleetMeters {
   readonly #allocationSeconds: Histogram;
   readonly #reconcileSeconds: Histogram;
   readonly #providerErrors: Counter<"provider" | "kind">;
+  readonly #orphans: Counter<"provider" | "kind">;
 
   /** `read`: the fleet and the length of the queue, asked for at every scrape. */
   constructor(registry: Registry, read: () => Promise<{ fleet: Fleet; waiting: number }>) {
@@ -37,6 +38,12 @@ export class FleetMeters {
       labelNames: ["provider", "kind"],
       registers,
     });
+    this.#orphans = new Counter({
+      name: "hotseat_orphans_total",
+      help: "Disagreements with a provider; kind machine: one without a VM's row, kind row: a VM whose machine is gone",
+      labelNames: ["provider", "kind"],
+      registers,
+    });
     // One reading serves all gauges of a scrape.
     let reading: ReturnType<typeof read> | null = null;
     const current = () =>
@@ -52,6 +59,17 @@ export class FleetMeters {
         const { fleet } = await current();
         this.reset();
         for (const vm of fleet.vms) this.inc(labelsOf(vm));
+      },
+    });
+    new Gauge({
+      name: "hotseat_capacity_breakers",
+      help: "Places whose provider lately had no capacity; state open: not asked, half-open: asked for one VM at a time",
+      labelNames: ["state"],
+      registers,
+      async collect() {
+        const { fleet } = await current();
+        this.set({ state: "open" }, fleet.held.size);
+        this.set({ state: "half-open" }, fleet.halfOpen.size);
       },
     });
     new Gauge({
@@ -83,6 +101,10 @@ export class FleetMeters {
   /** Call what it returns when the pass is over. */
   timeReconcile(): () => void {
     return this.#reconcileSeconds.startTimer();
+  }
+
+  orphan(provider: ProviderId, kind: "machine" | "row"): void {
+    this.#orphans.inc({ provider, kind });
   }
 
   providerError(provider: ProviderId, kind: "list" | "launch" | "terminate" | "capacity"): void {

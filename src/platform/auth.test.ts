@@ -51,16 +51,17 @@ describe("a credential", () => {
 
   it("of one audience is nothing to another", async () => {
     const authenticator = new Authenticator(await secrets, at(0));
-    expect(await authenticator.fromTicket(await authenticator.mintAgentToken("vm1"))).toBeNull();
-    expect(await authenticator.fromBearer(await authenticator.mintAgentToken("vm1"))).toStrictEqual({
+    expect(await authenticator.fromTicket(await authenticator.mintAgentToken("vm1", 1))).toBeNull();
+    expect(await authenticator.fromBearer(await authenticator.mintAgentToken("vm1", 1))).toStrictEqual({
       kind: "agent",
+      epoch: 1,
       vmId: "vm1",
     });
   });
 
   it("signed by another installation is nothing", async () => {
     const other = new Authenticator(await ensureSecrets(join(folder, "other.json")), at(0));
-    expect(await new Authenticator(await secrets, at(0)).fromBearer(await other.mintAgentToken("vm1"))).toBeNull();
+    expect(await new Authenticator(await secrets, at(0)).fromBearer(await other.mintAgentToken("vm1", 1))).toBeNull();
   });
 
   it("in a cookie stands for its key until it expires, and cannot be changed", async () => {

@@ -10,7 +10,8 @@ import { type ApiKey, hashKey, type KeyScope, type Secrets } from "./secrets.js"
 
 export type Caller =
   | { readonly kind: KeyScope; readonly keyId: string; readonly tenant: string }
-  | { readonly kind: "agent"; readonly vmId: string }
+  /** `epoch`: of which launch of the VM. */
+  | { readonly kind: "agent"; readonly vmId: string; readonly epoch: number }
   | { readonly kind: "bootstrap"; readonly token: string }
   | { readonly kind: "player"; readonly sessionId: string; readonly jti: string; readonly expiresAt: number }
   | { readonly kind: "anyone" };
@@ -66,14 +67,15 @@ export class Authenticator {
     return { kind: key.scope, keyId: key.id, tenant: key.tenant };
   }
 
-  /** A 5-minute token that lets an agent speak for its VM. */
-  mintAgentToken(vmId: string): Promise<string> {
-    return this.#sign({}, audiences.agent, vmId, agentTokenSeconds);
+  /** A 5-minute token that lets an agent speak for its VM, as long as that launch of it counts. */
+  mintAgentToken(vmId: string, epoch: number): Promise<string> {
+    return this.#sign({ epoch }, audiences.agent, vmId, agentTokenSeconds);
   }
 
   async #fromAgentToken(token: string): Promise<Caller | null> {
     const claims = await this.#verify(token, audiences.agent);
-    return claims?.sub === undefined ? null : { kind: "agent", vmId: claims.sub };
+    if (claims?.sub === undefined || typeof claims.epoch !== "number") return null;
+    return { kind: "agent", vmId: claims.sub, epoch: claims.epoch };
   }
 
   /** A right to join one session once: the agent consumes its `jti`. */
@@ -88,7 +90,7 @@ export class Authenticator {
     return { kind: "player", sessionId: claims.sub, jti: claims.jti, expiresAt: claims.exp };
   }
 
-  #sign(claims: Record<string, string>, audience: string, subject: string, seconds: number): Promise<string> {
+  #sign(claims: Record<string, string | number>, audience: string, subject: string, seconds: number): Promise<string> {
     const now = Math.floor(this.clock.now() / 1000);
     return new SignJWT(claims)
       .setProtectedHeader({ alg: "EdDSA" })

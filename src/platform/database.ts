@@ -92,13 +92,18 @@ class PooledDatabase extends Rows implements Database {
   }
 
   override async query<T>(statement: Statement, values?: readonly unknown[]): Promise<T[]> {
-    return this.#withConnection((connection) => connection.query<T>(statement, values));
+    return this.#repeated((connection) => connection.query<T>(statement, values));
   }
 
   async transaction<R>(fn: (tx: Queryable) => Promise<R>, limits: { statementMsMax?: number } = {}): Promise<R> {
+    return this.#repeated((connection) => connection.transaction(fn, limits.statementMsMax));
+  }
+
+  /** A statement on its own is a transaction too: after a deadlock both are done again. */
+  async #repeated<R>(run: (connection: Connection) => Promise<R>): Promise<R> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#withConnection((connection) => connection.transaction(fn, limits.statementMsMax));
+        return await this.#withConnection(run);
       } catch (error) {
         if (!mustRepeat(error)) throw error;
         if (attempt === attemptsMax) throw new Problem("unavailable", "The database is too busy.", { cause: error });

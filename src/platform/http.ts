@@ -14,9 +14,11 @@ import {
 } from "fastify";
 import type * as z from "zod";
 import { Problem } from "../contracts/problems.js";
-import type { Route, RouteRequest } from "../contracts/route.js";
+import { type Route, type RouteRequest, takesIdempotencyKey } from "../contracts/route.js";
 import { type Authenticator, type Caller, cookieName } from "./auth.js";
 import type { ListenConfig } from "./config.js";
+import { type ExpectedVersions, etagOf, isKnown, parseIfMatch } from "./etag.js";
+import { type Answers, isFinal, keyedCall } from "./idempotency.js";
 import { ListenError } from "./listen-error.js";
 import type { Log } from "./log.js";
 import { hashKey } from "./secrets.js";
@@ -25,6 +27,7 @@ const bodyBytesMax = 64 * 1024;
 const requestMsMax = 30_000;
 const closingHandshakeMsMax = 500;
 const requestsPer10sMax = 2_000;
+const problemType = "application/problem+json";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -38,10 +41,16 @@ export interface HttpServer {
   readonly log: Log;
   /** Begun in order by `listen`, once the port is taken; one that throws is a failed start. */
   readonly onceListening: (() => Promise<void>)[];
+  /** Where answers are kept by Idempotency-Key; without, the header is not looked at. */
+  readonly answers?: Answers;
 }
 
 export interface Handled<R extends Route> extends RouteRequest<R> {
   readonly caller: Caller;
+  /** If-Match, on routes that are `versioned`. */
+  readonly expected: ExpectedVersions;
+  /** Of a call with an Idempotency-Key: the same at every try, to derive the ids of what it makes from. */
+  readonly effectId: string | null;
   readonly reply: FastifyReply;
   readonly raw: FastifyRequest;
 }
@@ -108,13 +117,22 @@ function dropUpgradedSocketsOnClose(app: FastifyInstance): void {
 /** Returned by a handler that has taken the reply over (a feed). */
 export const sent = Symbol("sent");
 
+/** Fields of an answer that are too secret to be kept with its Idempotency-Key: made anew when it is replayed. */
+export interface Withheld<R extends Route> {
+  readonly fields: readonly string[];
+  renew(request: Handled<R>, kept: Readonly<Record<string, unknown>>): Promise<object>;
+}
+
+type Handler<R extends Route, S extends keyof R["responses"] & number> = (
+  request: Handled<NoInfer<R>>,
+) => Promise<{ readonly status: S; readonly body: z.output<R["responses"][S]["schema"]> } | typeof sent>;
+
 /** Registers one route of the contracts. */
 export function serve<R extends Route, S extends keyof R["responses"] & number>(
-  { app }: HttpServer,
+  { app, answers }: HttpServer,
   route: R,
-  handle: (
-    request: Handled<NoInfer<R>>,
-  ) => Promise<{ readonly status: S; readonly body: z.output<R["responses"][S]["schema"]> } | typeof sent>,
+  handle: Handler<R, S>,
+  withheld?: Withheld<NoInfer<R>>,
 ): void {
   app.route({
     method: route.method,
@@ -126,16 +144,75 @@ export function serve<R extends Route, S extends keyof R["responses"] & number>(
         query: parsePart(route.query, request.query, "query"),
         body: parsePart(route.body, request.body, "body"),
         caller: request.caller,
+        expected: route.versioned ? parseIfMatch(request.headers["if-match"]) : null,
+        effectId: null,
         reply,
         raw: request,
       } as Handled<R>;
-      const answer = await handle(handled);
+      const answer =
+        answers !== undefined && takesIdempotencyKey(route)
+          ? await answerOnce(answers, route, handled, handle, withheld)
+          : await handle(handled);
       if (answer === sent) return reply;
+      if (route.versioned && isVersioned(answer.body)) {
+        void reply.header("etag", etagOf(answer.body.version));
+        if (route.method === "GET" && isKnown(request.headers["if-none-match"], answer.body.version))
+          return reply.code(304).send();
+      }
       void reply.code(answer.status);
       return reply.send(answer.body);
     },
   });
 }
+
+const isVersioned = (body: unknown): body is { version: number } =>
+  typeof body === "object" && body !== null && "version" in body && typeof body.version === "number";
+
+/** Does the work of a call that has a key once, and answers its repetitions from what is kept (idempotency.ts). */
+async function answerOnce<R extends Route, S extends keyof R["responses"] & number>(
+  answers: Answers,
+  route: R,
+  handled: Handled<R>,
+  handle: Handler<R, S>,
+  withheld: Withheld<R> | undefined,
+): Promise<Awaited<ReturnType<Handler<R, S>>>> {
+  const { raw, reply, caller } = handled;
+  const call = keyedCall({
+    header: raw.headers["idempotency-key"],
+    caller,
+    operation: route.operationId,
+    url: raw.url,
+    body: raw.body,
+    ifMatch: raw.headers["if-match"],
+  });
+  if (call === null) return handle(handled);
+  const begun = await answers.begin(call);
+  if (begun.kind === "again") {
+    const { status, contentType, body } = begun.answer;
+    const kept = body as Record<string, unknown>;
+    const renewed = contentType === problemType ? {} : await withheld?.renew(handled, kept);
+    void reply.header("idempotency-replayed", "true").type(contentType);
+    return { status, body: { ...kept, ...renewed } } as Awaited<ReturnType<Handler<R, S>>>;
+  }
+  try {
+    const answer = await handle({ ...handled, effectId: begun.effectId });
+    if (answer !== sent)
+      await begun.keep({
+        status: answer.status,
+        contentType: "application/json; charset=utf-8",
+        body: withoutFields(answer.body, withheld?.fields ?? []),
+      });
+    return answer;
+  } catch (error) {
+    if (error instanceof Problem && isFinal(error))
+      await begun.keep({ status: error.status, contentType: problemType, body: error.toDocument() });
+    else await begun.giveBack();
+    throw error;
+  }
+}
+
+const withoutFields = (body: unknown, fields: readonly string[]) =>
+  Object.fromEntries(Object.entries(body as object).filter(([name]) => !fields.includes(name)));
 
 /** Listens and begins what waited for it; says in words what is wrong when it cannot. Returns the port taken. */
 export async function listen(server: HttpServer, { host, port }: ListenConfig): Promise<number> {
@@ -286,5 +363,6 @@ function answerProblem(problem: Problem, request: FastifyRequest, reply: Fastify
     log[level]({ err: problem.extra.cause ?? problem, method: request.method, path: pathOf(request) }, problem.message);
   }
   if (problem.type === "unauthenticated") void reply.header("www-authenticate", 'Bearer realm="hotseat"');
-  return reply.code(problem.status).type("application/problem+json").send(problem.toDocument());
+  if (problem.type === "unavailable" || problem.type === "in-progress") void reply.header("retry-after", "1");
+  return reply.code(problem.status).type(problemType).send(problem.toDocument());
 }

@@ -6,8 +6,10 @@ import { createClient, type RouteClient } from "../platform/client.js";
 import type { Clock } from "../platform/clock.js";
 import type { Database } from "../platform/database.js";
 import type { HttpServer } from "../platform/http.js";
+import { Answers } from "../platform/idempotency.js";
 import type { Registry } from "../platform/metrics.js";
 import { migrate } from "../platform/migrations.js";
+import { migratePlatform } from "../platform/platform-schema.js";
 import { sessionLimits } from "./deadlines.js";
 import { SessionFeed } from "./feed.js";
 import { follow } from "./follower.js";
@@ -45,6 +47,7 @@ export interface SessionDeps {
 export async function mountSession(server: HttpServer, deps: SessionDeps): Promise<AsyncDisposable> {
   const { config, database, orchestratorUrl, streamingUrl, serviceKey, registry, clock, random } = deps;
   const log = server.log.child({ role: "session" });
+  await migratePlatform(database, log);
   await migrate(database, { schema: "session", directory: join(import.meta.dirname, "migrations"), log });
 
   const store = new SessionStore(database);
@@ -63,11 +66,11 @@ export async function mountSession(server: HttpServer, deps: SessionDeps): Promi
     metrics: new SessionMetrics(registry, store),
     limits: config,
     clock,
-    newSessionId: () => `s_${randomBytes(15).toString("base64url")}`,
+    newSessionId: (from) => `s_${from ?? randomBytes(15).toString("base64url")}`,
     log,
   });
   const feed = new SessionFeed(store);
-  serveSessions(server, { service, feed, games });
+  serveSessions({ ...server, answers: new Answers(database, clock, log) }, { service, feed, games });
 
   const stop = new AbortController();
   const running = new Set<Promise<void>>();

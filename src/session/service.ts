@@ -35,7 +35,8 @@ export interface SessionServiceDeps {
   readonly metrics: SessionMetrics;
   readonly limits: SessionLimits;
   readonly clock: Clock;
-  readonly newSessionId: () => string;
+  /** From what is given: the same id from the same text. */
+  readonly newSessionId: (from: string | null) => string;
   readonly log: Log;
 }
 
@@ -43,16 +44,23 @@ export class SessionService {
   constructor(private readonly deps: SessionServiceDeps) {}
 
   /**
-   * @throws Problem what the orchestrator refused it for (nothing is left), `illegal-transition` (it was ended on
-   * request meanwhile), or `unavailable` (it is FAILED).
+   * `effectId`: of an earlier try with the same one, the session is answered if there is any; one that failed is
+   * succeeded by a new one. @throws Problem what the orchestrator refused it for (nothing is left), or `unavailable`
+   * (it is FAILED); in-progress: an earlier try is not given up yet; illegal-transition: it was
+   * ended on request meanwhile.
    */
-  async create(asked: SessionRequest, tenant: string): Promise<CreatedSession> {
-    const { store, clock, games, metrics, newSessionId } = this.deps;
+  async create(asked: SessionRequest, tenant: string, effectId: string | null = null): Promise<CreatedSession> {
+    const { store, clock, games, metrics } = this.deps;
+    const { sessionId, earlier } = await this.#place(effectId);
+    if (earlier !== null) {
+      if (earlier.intent) throw new Problem("in-progress", "The session is still being set up: ask again in a second.");
+      return { ...toSession(earlier), ...(await this.ticket(sessionId, tenant)) };
+    }
     const { playerId, ...placement } = asked;
     const presetId = placement.presetId ?? (await games.presetOf(placement.gameId));
     const now = clock.now();
     const intent: SessionRecord = {
-      sessionId: newSessionId(),
+      sessionId,
       tenant,
       playerId: playerId ?? null,
       request: { ...placement, presetId },
@@ -153,6 +161,17 @@ export class SessionService {
   async withdraw(sessionId: string, signal?: AbortSignal): Promise<void> {
     await this.deps.orchestrator.call(orchestratorRoutes.withdraw, { params: { sessionId }, signal });
     await this.deps.store.settleWithdrawal(sessionId);
+  }
+
+  /** The id of the session to make, or the session that an earlier try has made. */
+  async #place(effectId: string | null): Promise<{ sessionId: string; earlier: SessionRecord | null }> {
+    const { store, newSessionId } = this.deps;
+    if (effectId === null) return { sessionId: newSessionId(null), earlier: null };
+    for (let attempt = 0; ; attempt++) {
+      const sessionId = newSessionId(attempt === 0 ? effectId : `${effectId}-${attempt}`);
+      const earlier = await store.get(sessionId);
+      if (earlier === null || earlier.status !== "FAILED") return { sessionId, earlier };
+    }
   }
 
   async #visible(sessionId: string, tenancy: Tenancy): Promise<SessionRecord> {

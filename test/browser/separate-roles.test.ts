@@ -20,6 +20,7 @@ import { play } from "../support/play.js";
 const folder = mkdtempSync(join(tmpdir(), "hotseat-roles-"));
 const mark = randomUUID();
 const secretsPath = join(folder, "secrets.json");
+const settings = join(folder, "settings.json");
 let postgres: EmbeddedPostgres;
 let secrets: Secrets;
 const roles: Record<string, ChildProcess> = {};
@@ -33,10 +34,9 @@ beforeAll(async () => {
   secrets = await ensureSecrets(secretsPath);
   for (const role of ["orchestrator", "session", "streaming"] as const)
     urls[role] = `http://127.0.0.1:${await freePort()}`;
-  const settings = join(folder, "settings.json");
   writeFileSync(settings, JSON.stringify(withMark({}, mark)));
   await Promise.all([
-    start("orchestrator", ["--streaming-url", urls.streaming, "--data", folder, "--config", settings]),
+    startOrchestrator(),
     start("streaming", ["--session-url", urls.session, "--allow-origin", urls.session]),
     start("session", ["--orchestrator-url", urls.orchestrator, "--streaming-url", urls.streaming]),
   ]);
@@ -48,6 +48,9 @@ afterAll(async () => {
   await postgres?.stop();
   rmSync(folder, { recursive: true, force: true });
 });
+
+const startOrchestrator = () =>
+  start("orchestrator", ["--streaming-url", urls.streaming, "--data", folder, "--config", settings]);
 
 async function start(role: keyof typeof urls, args: string[]): Promise<void> {
   const child = spawn(
@@ -113,5 +116,42 @@ describe("roles as separate processes", () => {
     await page.keyboard.press("ArrowUp");
     expect(await shipMovesWith(page, "ArrowLeft")).toBeLessThan(-0.1);
     expect(await shipMovesWith(page, "ArrowRight")).toBeGreaterThan(0.1);
+  });
+
+  it("let a session play on while the orchestrator is killed and started again, on the same VM", async () => {
+    const sessions = async () => {
+      const { body } = await call(`${urls.session}/api/session/v1`, "operate");
+      return (body as { sessions: Session[] }).sessions;
+    };
+    const newest = async () => (await sessions())[0]!;
+    // The machine may carry one session only.
+    for (const { sessionId } of await sessions())
+      await call(`${urls.session}/api/session/v1/${sessionId}`, "operate", { method: "DELETE" });
+    await using browser = await openBrowser();
+    const { page } = browser;
+    await play(page, `${urls.session}/#key=${plainKey(secrets, "session")}`);
+    const before = await newest();
+    expect(before.status).toBe("ACTIVE");
+
+    roles.orchestrator!.kill("SIGKILL");
+    await once(roles.orchestrator!, "exit");
+    await page.keyboard.press("ArrowUp");
+    expect(await shipMovesWith(page, "ArrowLeft"), "nobody is there, and the game goes on").toBeLessThan(-0.1);
+
+    await startOrchestrator();
+    await until("its agent is heard again", async () => {
+      const response = await fetch(`${urls.orchestrator}/metrics`, {
+        headers: { authorization: `Bearer ${plainKey(secrets, "operate")}` },
+      });
+      return Number(/hotseat_heartbeats_total (\d+)/.exec(await response.text())?.[1]) > 0 || undefined;
+    });
+    expect(await shipMovesWith(page, "ArrowRight")).toBeGreaterThan(0.1);
+    expect(await newest()).toMatchObject({ sessionId: before.sessionId, status: "ACTIVE", vmId: before.vmId });
+    const { body: vm } = await call(`${urls.orchestrator}/api/orchestrator/v1/vm/${before.vmId}`, "operate");
+    expect(vm).toMatchObject({
+      status: "IN_USE",
+      reachable: true,
+      sessions: expect.arrayContaining([before.sessionId]),
+    });
   });
 });

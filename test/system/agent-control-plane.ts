@@ -81,7 +81,7 @@ export class ControlPlane {
     await writeFile(this.configPath, JSON.stringify(this.#settings));
   }
 
-  #settings: Record<string, unknown> = { vmId, epoch: "1", bootstrapToken, logLevel: "debug" };
+  #settings: Record<string, unknown> = { vmId, epoch: 1, bootstrapToken, logLevel: "debug" };
 
   /** The control plane goes away without a word. */
   async close(): Promise<void> {
@@ -185,7 +185,7 @@ export class ControlPlane {
   #mount(server: HttpServer): void {
     const token = async () => ({
       status: 200 as const,
-      body: { token: await this.authenticator.mintAgentToken(vmId), expiresInSeconds: this.tokenSeconds },
+      body: { token: await this.authenticator.mintAgentToken(vmId, 1), expiresInSeconds: this.tokenSeconds },
     });
     server.app.addHook("onResponse", async () => this.#arrived());
     server.app.get(streamingSockets.agent, { websocket: true }, (socket, { caller }) => {

@@ -23,6 +23,7 @@ const enrolled = (random = () => 0) =>
   enrol(
     {
       vmId,
+      epoch: 1,
       orchestratorUrl: async () => controlPlane.url,
       monotonicMs: () => nowMs,
       random,

@@ -100,7 +100,7 @@ describe("an agent", () => {
     expect(controlPlane.capabilities).toMatchObject({ encoder: "libx264" });
     expect(controlPlane.capabilities?.pixelsPerSecond).toBeGreaterThan(0);
     expect(controlPlane.running).toEqual([]);
-    expect(controlPlane.linkedAs).toEqual({ kind: "agent", vmId });
+    expect(controlPlane.linkedAs).toEqual({ kind: "agent", vmId, epoch: 1 });
   });
 
   it("waits for a control plane that is away, and finds it at another port by its configuration", async () => {

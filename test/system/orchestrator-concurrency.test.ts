@@ -48,6 +48,13 @@ const tolerate = (call: Promise<unknown>) =>
     if (!(error instanceof Problem && expected.includes(error.type))) throw error;
   });
 
+/** What a broken connection may cost: an answer, never a wrong one. */
+const tolerateLoss = <T>(call: Promise<T>): Promise<T | null> =>
+  call.catch((error: unknown) => {
+    if (!(error instanceof Problem && error.type === "unavailable")) throw error;
+    return null;
+  });
+
 /** What must hold whatever happened. */
 async function expectSound(): Promise<void> {
   const { database } = replicas[0];
@@ -170,6 +177,93 @@ describe("two replicas", () => {
       }),
       { numRuns: 12 },
     );
+  });
+});
+
+describe("seats given in batches", () => {
+  /** How many statements gave seats or took them back. */
+  const batches = async () => {
+    const rows = await replicas[0].database.query<{ at: Date }>(
+      "select distinct xmin::text as at from orchestrator.outbox where type = 'SessionAssigned'",
+    );
+    return rows.length;
+  };
+
+  test("each goes to one session only, though every session asks twice, at both replicas, and others leave", async () => {
+    for (let i = 0; i < 4; i++) await vmIn(replicas[0], "READY");
+    for (let i = 0; i < 4; i++) await vmIn(replicas[1], "READY", { region: "us-west-2", templateId: "A16" });
+    const leaving = Array.from({ length: 6 }, (_, i) => `early-${i}`);
+    await Promise.all(leaving.map((sessionId, i) => assign(i, sessionId)));
+    const asked = Array.from({ length: 60 }, (_, i) => i % 30);
+    const [answers] = await Promise.all([
+      Promise.all(asked.map((session, i) => assign(Math.floor(i / 30), `s${session}`, presets[session % 2]))),
+      Promise.all(leaving.map((sessionId, i) => operator(i + 1).call(routes.withdraw, { params: { sessionId } }))),
+    ]);
+    await expectSound();
+    await expectEventsInTurn();
+    for (let session = 0; session < 30; session++) {
+      const { body } = await operator(0).call(routes.getPlacement, { params: { sessionId: `s${session}` } });
+      for (const answer of [answers[session]!.body, answers[session + 30]!.body])
+        if (answer.status === "ASSIGNED") expect(answer).toEqual(body);
+    }
+    expect(await batches()).toBeLessThan(30);
+  });
+
+  test("a burst takes every seat there is before anybody waits", async () => {
+    for (let i = 0; i < 4; i++) await vmIn(replicas[0], "READY");
+    const answers = await Promise.all(Array.from({ length: 16 }, (_, i) => assign(i, `s${i}`)));
+    expect(answers.map(({ body }) => body.status)).toEqual(Array(16).fill("ASSIGNED"));
+    expect((await assign(0, "one-more")).body.status).not.toBe("ASSIGNED");
+  });
+
+  test("a replica that knows nothing of a VM yet, or something old, still gives its seats", async () => {
+    await vmIn(replicas[0], "READY");
+    const { database } = replicas[1];
+    // Behind the replicas' backs, as if the notification were late.
+    await database.query("alter table orchestrator.vms disable trigger user");
+    const { vmId } = await vmIn(replicas[0], "READY", { templateId: "L4-90" });
+    await database.query("update orchestrator.vms set used_units = 60, version = version + 1 where vm_id <> $1", [
+      vmId,
+    ]);
+    await database.query("alter table orchestrator.vms enable trigger user");
+    const { body } = await assign(1, "s");
+    expect(body).toMatchObject({ status: "ASSIGNED", vmId });
+    await database.query("update orchestrator.vms set used_units = 0 where vm_id <> $1", [vmId]);
+  });
+
+  test("what was answered is there, though connections break in the middle", async () => {
+    for (let i = 0; i < 4; i++) await vmIn(replicas[0], "READY");
+    const { database } = replicas[0];
+    let over = false;
+    const breaking = (async () => {
+      while (!over) {
+        await tolerateLoss(
+          database.query(
+            `select pg_terminate_backend(pid) from pg_stat_activity
+              where application_name = 'test' and state = 'active' and pid <> pg_backend_pid() limit 1`,
+          ),
+        );
+        await new Promise(setImmediate);
+      }
+    })();
+    const answered = new Map<string, string>();
+    await Promise.all(
+      Array.from({ length: 14 }, async (_, i) => {
+        const answer = await tolerateLoss(assign(i, `s${i}`));
+        if (answer?.body.status === "ASSIGNED") answered.set(`s${i}`, answer.body.vmId);
+      }),
+    );
+    over = true;
+    await breaking;
+    await expectSound();
+    await expectEventsInTurn();
+    const rows = await database.query<{ id: string; vm: string }>(
+      "select session_id as id, vm_id as vm from orchestrator.placements where vm_id is not null",
+    );
+    const seats = new Map(rows.map(({ id, vm }) => [id, vm]));
+    for (const [sessionId, vmId] of answered) expect(seats.get(sessionId)).toBe(vmId);
+    for (let i = 0; i < 14; i++) expect((await assign(i, `s${i}`)).body.status).toBe("ASSIGNED");
+    await expectEventsInTurn();
   });
 });
 

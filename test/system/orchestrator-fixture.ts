@@ -20,18 +20,28 @@ import { ensureSecrets, type KeyScope, plainKey } from "../../src/platform/secre
 
 export interface TestDatabase extends AsyncDisposable {
   readonly dir: string;
+  readonly url: string;
   /** A connection pool of the caller's own, as each replica has one. */
   open(): Database;
+  /** `start` brings the server back in the same place. */
+  stop(): Promise<void>;
+  start(): Promise<void>;
 }
 
 export const silent = createLog({ name: "test", level: "silent" });
 
 export async function startDatabase(): Promise<TestDatabase> {
   const dir = await mkdtemp(join(tmpdir(), "hotseat-orchestrator-"));
-  const postgres = await startEmbeddedPostgres({ dataDir: join(dir, "postgres"), log: silent });
+  const startServer = () => startEmbeddedPostgres({ dataDir: join(dir, "postgres"), log: silent });
+  let postgres = await startServer();
   return {
     dir,
+    url: postgres.url,
     open: () => openDatabase({ url: postgres.url, applicationName: "test", log: silent }),
+    stop: () => postgres.stop(),
+    async start() {
+      postgres = await startServer();
+    },
     async [Symbol.asyncDispose]() {
       await postgres.stop();
       await rm(dir, { recursive: true, force: true });
@@ -44,7 +54,7 @@ export async function emptyFleet(db: Database): Promise<void> {
   await db.query(`
     delete from orchestrator.vms where status <> 'TEMPLATE';
     truncate orchestrator.placements, orchestrator.outbox, orchestrator.capacity_holds, orchestrator.launch_times,
-      orchestrator.low_pools, orchestrator.simulated_instances`);
+      orchestrator.low_pools, orchestrator.pools, orchestrator.simulated_instances`);
 }
 
 export interface TestOrchestrator extends AsyncDisposable {

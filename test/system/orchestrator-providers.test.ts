@@ -64,7 +64,7 @@ const simulated = async (config: object = {}) =>
 const processOf = (vmId: string, dir = "vms") =>
   JSON.parse(readFileSync(join(db.dir, dir, vmId, "process.json"), "utf8")) as ProcessIdentity;
 const spec = (vmId: string, templateId: "L4-90" | "L4-360" = "L4-90") =>
-  ({ vmId, region: "us-east-1", templateId, bootstrapToken: "hsb_secret" }) as const;
+  ({ vmId, epoch: 1, region: "us-east-1", templateId, bootstrapToken: "hsb_secret" }) as const;
 const isUp = (vmId: string, dir = "vms") =>
   vi.waitFor(() => expect(existsSync(join(db.dir, dir, vmId, "up"))).toBe(true), { timeout: 10_000 });
 const groupOf = ({ pid }: ProcessIdentity) => listProcesses().filter(({ group }) => group === pid);
@@ -90,7 +90,7 @@ describe("the local provider", () => {
     expect(statSync(join(db.dir, "vms/vm-secret")).mode & 0o777).toBe(0o700);
     expect(JSON.parse(readFileSync(path, "utf8"))).toMatchObject({
       vmId: "vm-secret",
-      epoch: expect.stringMatching(/^.+$/),
+      epoch: 1,
       orchestratorUrl: "http://127.0.0.1:1",
       bootstrapToken: "hsb_secret",
       logLevel: "info",

@@ -2,11 +2,13 @@
 // it refuses leaves no trace.
 import { randomUUID } from "node:crypto";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { regionId } from "../../src/contracts/catalog.js";
 import { type VmEvent, vmEvent } from "../../src/contracts/events.js";
-import { orchestratorRoutes as routes, type VmStatus, vmStatus } from "../../src/contracts/orchestrator.js";
+import { orchestratorRoutes as routes, vmStatus } from "../../src/contracts/orchestrator.js";
 import { Problem, type ProblemType } from "../../src/contracts/problems.js";
 import type { Route } from "../../src/contracts/route.js";
+import { PlacementDecisions } from "../../src/orchestrator/placement/decisions-store.js";
 import { nextStatus, type VmChange } from "../../src/orchestrator/vm/lifecycle.js";
 import { bootstrapPrefix } from "../../src/platform/auth.js";
 import { fillPath } from "../../src/platform/client.js";
@@ -331,6 +333,62 @@ describe("seats", () => {
     expect(await trace()).toEqual(before);
   });
 
+  test("explain says why this VM and why not the others", async () => {
+    const explain = async (sessionId: string) =>
+      (await operator().call(routes.explainPlacement, { params: { sessionId } })).body;
+    const first = await vmIn(orchestrator, "READY");
+    await assign("s1");
+    const full = await vmIn(orchestrator, "READY");
+    const competitive = { body: { sessionId: "whole", vmId: full.vmId } };
+    await operator().call(routes.assign, competitive);
+    expect(await explain("whole")).toMatchObject({ how: "named", vm: { vmId: full.vmId } });
+    await vmIn(orchestrator, "READY", { region: "ap-southeast-1" });
+    const empty = await vmIn(orchestrator, "READY", { templateId: "A10" });
+    // A notification later the replica's memory is as new as the database.
+    await vi.waitFor(async () => {
+      await assign("s2");
+      const told = await explain("s2");
+      await operator().call(routes.withdraw, { params: { sessionId: "s2" } });
+      expect(told).toMatchObject({ how: "free", reasons: [{ reason: "too-far", vms: 1 }] });
+      expect([first.vmId, full.vmId]).toContain(told.vm?.vmId);
+      expect(told.text).toContain("the fullest VM that could take it in us-east-1");
+      expect(told.runnersUp.find(({ vmId }) => vmId === empty.vmId)?.text).toContain("Less full");
+    });
+    const { size } = await orchestrator.database.one<{ size: number }>(
+      "select max(octet_length(why)) as size from orchestrator.decisions",
+    );
+    expect(size).toBeLessThanOrEqual(500);
+  });
+
+  test("explain says what stands in the way of a session that waits, and forgets after a week", async () => {
+    const { vmId } = await vmIn(orchestrator, "IN_USE");
+    await operator().call(routes.drain, { params: { vmId }, body: {} });
+    await assign("s1");
+    const explain = operator().call(routes.explainPlacement, { params: { sessionId: "s1" } });
+    expect((await explain).body).toMatchObject({
+      vm: null,
+      how: null,
+      text: "It waits. A VM is starting for it.",
+      reasons: [{ reason: "not-ready", vms: 2 }],
+    });
+    const { body } = await operator().call(routes.explainPlacement, { params: { sessionId: `on-${vmId}` } });
+    expect(body.vm?.vmId).toBe(vmId);
+    await orchestrator.database.query("update orchestrator.decisions set decided_at = now() - interval '8 days'");
+    await new PlacementDecisions(orchestrator.database).forget(new Date(Date.now() - 7 * 24 * 3_600_000));
+    const gone = operator().call(routes.explainPlacement, { params: { sessionId: `on-${vmId}` } });
+    expect(await refusal(gone)).toBe("not-found");
+  });
+
+  test("find-vm explains itself when asked to", async () => {
+    const { vmId } = await vmIn(orchestrator, "READY");
+    const asked = { gameId: "demo", explain: true };
+    const { body } = await operator().call(routes.findVm, { body: asked });
+    expect(body.explanation).toMatchObject({ sessionId: null, vm: { vmId }, how: "free" });
+    await operator().call(routes.drain, { params: { vmId }, body: {} });
+    const { body: none } = await operator().call(routes.findVm, { body: asked });
+    expect(none.explanation).toMatchObject({ vm: null, reasons: [{ reason: "not-ready", vms: 1 }] });
+  });
+
   test("capacity follows the seats", async () => {
     await vmIn(orchestrator, "READY");
     await vmIn(orchestrator, "PROVISIONING", { region: "eu-west-1" });
@@ -444,8 +502,8 @@ describe("an agent", () => {
       expiresAt: new Date(Date.now() + lastsMs),
       claimedBefore: new Date(0),
     };
-    expect(await orchestrator.vms.claimLaunch(vmId, claim)).toBe(true);
-    expect(await orchestrator.vms.claimLaunch(vmId, claim)).toBe(false);
+    expect(await orchestrator.vms.claimLaunch(vmId, claim)).toBe(1);
+    expect(await orchestrator.vms.claimLaunch(vmId, claim)).toBeNull();
     await orchestrator.vms.markLaunched(vmId);
     return vmId;
   }
@@ -552,14 +610,71 @@ describe("an agent", () => {
     }
   });
 
-  test("hears that its VM is over", async () => {
+  test("is fenced when its VM is over, whatever it calls", async () => {
     const token = bootstrap();
     const vmId = await launched(token);
-    const { body } = await enrol(token, vmId, (await newKey()).publicKey);
+    const { publicKey, privateKey } = await newKey();
+    const { body } = await enrol(token, vmId, publicKey);
     await operator().call(routes.terminate, { params: { vmId }, body: {} });
-    const beat = await orchestrator
-      .bearer(body.token)
-      .call(routes.heartbeat, { params: { vmId }, body: { sessions: [] } });
-    expect(beat.body).toMatchObject({ status: "TERMINATED" satisfies VmStatus, seats: [] });
+    const agent = orchestrator.bearer(body.token);
+    const params = { vmId };
+    await expectRefused(() => agent.call(routes.heartbeat, { params, body: { sessions: [] } }), "agent-fenced");
+    await expectRefused(() => agent.call(routes.markReady, { params, body: {} }), "agent-fenced");
+    await expectRefused(() => agent.call(routes.getVm, { params }), "agent-fenced");
+    await expectRefused(() => renew(vmId, proof(privateKey, vmId)), "unauthenticated");
+    const late = { errorCode: "late", errorMessage: "Late." };
+    await expectRefused(() => agent.call(routes.reportError, { params, body: late }), "agent-fenced");
+    const unanswered = bootstrap();
+    const given = await launched(unanswered);
+    await operator().call(routes.terminate, { params: { vmId: given }, body: {} });
+    await expectRefused(() => enrol(unanswered, given, publicKey), "agent-fenced");
+  });
+
+  test("of a launch that gave no answer is fenced once the next launch's agent has enrolled, and the other way round", async () => {
+    for (const winner of [1, 2]) {
+      const { vmId } = await vmIn(orchestrator, "PROVISIONING");
+      const tokens = [bootstrap(), bootstrap()];
+      const claim = { expiresAt: new Date(Date.now() + 60_000), claimedBefore: new Date(Date.now() + 60_000) };
+      for (const [i, token] of tokens.entries())
+        expect(await orchestrator.vms.claimLaunch(vmId, { ...claim, bootstrapHash: hashKey(token) })).toBe(i + 1);
+      const { publicKey } = await newKey();
+      const { body } = await enrol(tokens[winner - 1]!, vmId, publicKey);
+      const beat = { params: { vmId }, body: { sessions: [] } };
+      expect((await orchestrator.bearer(body.token).call(routes.heartbeat, beat)).body.status).toBe("PROVISIONING");
+      const loser = orchestrator.bearer(tokens[2 - winner]!);
+      const enrolment = { params: { vmId }, body: { publicKey, epoch: 3 - winner } };
+      await expectRefused(() => loser.call(routes.enrol, enrolment), "agent-fenced");
+      const stale = orchestrator.bearer(await orchestrator.authenticator.mintAgentToken(vmId, 3 - winner));
+      await expectRefused(() => stale.call(routes.heartbeat, beat), "agent-fenced");
+      expect(
+        await orchestrator.vms.claimLaunch(vmId, { ...claim, bootstrapHash: "x" }),
+        "there is a machine",
+      ).toBeNull();
+    }
+  });
+
+  test("is one of many whose heartbeats are taken together, each with its own answer", async () => {
+    const some = await Promise.all(regionId.options.map((region) => vmIn(orchestrator, "IN_USE", { region })));
+    const commits = async () =>
+      Number(
+        /commits_total (\d+)/.exec(
+          await orchestrator.registry.getSingleMetricAsString("hotseat_heartbeat_commits_total"),
+        )?.[1] ?? 0,
+      );
+    const before = await commits();
+    const beat = async (vmId: string, epoch = 0) =>
+      orchestrator
+        .bearer(await orchestrator.authenticator.mintAgentToken(vmId, epoch))
+        .call(routes.heartbeat, { params: { vmId }, body: { sessions: [] } });
+    const beats = Array.from({ length: 5 }, () => some)
+      .flat()
+      .map(async ({ vmId }) => [vmId, await beat(vmId)] as const);
+    const stale = some.map(({ vmId }) => refusal(beat(vmId, 7)));
+    const unknown = refusal(beat("vm-unknown"));
+    for (const [vmId, { body }] of await Promise.all(beats))
+      expect(body).toMatchObject({ status: "IN_USE", seats: [{ sessionId: `on-${vmId}` }] });
+    expect(new Set(await Promise.all(stale))).toEqual(new Set(["agent-fenced"]));
+    expect(await unknown).toBe("not-found");
+    expect((await commits()) - before).toBeLessThan(37);
   });
 });

@@ -89,7 +89,7 @@ export class TestAgent {
 
   async link(): Promise<void> {
     const url = this.streamingUrl.replace("http", "ws") + fillPath(streamingSockets.agent, { vmId: this.vmId });
-    const authorization = `Bearer ${await this.authenticator.mintAgentToken(this.vmId)}`;
+    const authorization = `Bearer ${await this.authenticator.mintAgentToken(this.vmId, 1)}`;
     const socket = new WebSocket(url, { headers: { authorization } });
     this.line = new Line(socket, toAgent, (bytes) => {
       const framed = unframeControl(bytes);

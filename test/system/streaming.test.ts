@@ -356,7 +356,7 @@ describe("what is refused", () => {
       return response.statusCode as number;
     };
     expect(await answerTo({})).toBe(401);
-    const other = await stage.authenticator.mintAgentToken("vm-2");
+    const other = await stage.authenticator.mintAgentToken("vm-2", 1);
     expect(await answerTo({ authorization: `Bearer ${other}` })).toBe(403);
   });
 

@@ -7,7 +7,7 @@ import { createLog } from "../../platform/log.js";
 import { followEndpoints, readAgentConfig } from "./agent-config.js";
 
 const urls = { orchestratorUrl: "http://127.0.0.1:8080/", streamingUrl: "http://127.0.0.1:8081/" };
-const complete = { vmId: "vm-1", epoch: "e1", bootstrapToken: "hsb_x", ...urls };
+const complete = { vmId: "vm-1", epoch: 1, bootstrapToken: "hsb_x", ...urls };
 const log = createLog({ name: "test", level: "silent" });
 
 let directory: string;

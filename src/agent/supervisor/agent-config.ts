@@ -19,11 +19,7 @@ export type Endpoints = Readonly<z.infer<typeof endpoints>>;
 
 const agentConfig = z.object({
   vmId,
-  epoch: z
-    .string()
-    .min(1)
-    .max(100)
-    .describe("Which launch of the VM this is; tells an adopted agent from an older one"),
+  epoch: z.int().min(0).describe("Which launch of the VM this is: an agent of another one is fenced"),
   ...endpoints.shape,
   bootstrapToken: z.string().min(1).max(500).describe("Single use: traded for a key of the agent's own"),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),

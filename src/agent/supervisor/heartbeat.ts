@@ -2,12 +2,13 @@
 //
 // One beat is under way at a time. `refresh` gives its caller the answer to a beat that began after the call, since an
 // earlier one may have been answered before the seat in question existed; callers who wait at the same time share it.
-// The control plane ends the agent by saying that the VM is over, or by refusing it for good: three beats in a row, each
-// with a fresh token, so that one wrong answer from a control plane that just restarts does not end a stream.
+// The control plane ends the agent at once by fencing it: the VM was given up, or launched anew, and its sessions have
+// their seats elsewhere. Any other refusal ends it after three beats in a row, each with a fresh token, so that one wrong
+// answer from a control plane that just restarts does not end a stream.
 import { orchestratorRoutes, type SeatSpec } from "../../contracts/orchestrator.js";
 import { createClient } from "../../platform/client.js";
 import type { Log } from "../../platform/log.js";
-import { type Identity, isRefusal } from "./identity.js";
+import { type Identity, isFenced, isRefusal } from "./identity.js";
 import { pause } from "./retry.js";
 
 const heartbeatLimits = { callMsMax: 5_000, refusalsMax: 3 } as const;
@@ -86,6 +87,7 @@ export class Heartbeat {
       apply(body.seats);
     } catch (error) {
       if (signal.aborted) return;
+      if (isFenced(error)) return this.#end?.(`it is fenced: ${error.message}`);
       if (!isRefusal(error)) return log.warn({ err: error }, "heartbeat not answered");
       this.#refusals += 1;
       identity.invalidate();

@@ -29,6 +29,7 @@ interface HeldToken {
 
 export interface IdentityContext {
   readonly vmId: string;
+  readonly epoch: number;
   readonly orchestratorUrl: () => Promise<string>;
   /** Milliseconds on a clock that never jumps: the VM's wall clock may. */
   readonly monotonicMs: () => number;
@@ -48,7 +49,7 @@ export class EnrolmentRefused extends Error {
  * @throws EnrolmentRefused when it answers no.
  */
 export async function enrol(context: IdentityContext, bootstrapToken: string): Promise<Identity> {
-  const { vmId, log } = context;
+  const { vmId, epoch, log } = context;
   const { privateKey, publicKey } = await generateKeyPair("EdDSA", { crv: "Ed25519" });
   const { x } = await exportJWK(publicKey);
   if (x === undefined) throw new Error("an Ed25519 public key has an x");
@@ -62,7 +63,7 @@ export async function enrol(context: IdentityContext, bootstrapToken: string): P
     try {
       const { body } = await client.call(orchestratorRoutes.enrol, {
         params: { vmId },
-        body: { publicKey: { kty: "OKP", crv: "Ed25519", x } },
+        body: { publicKey: { kty: "OKP", crv: "Ed25519", x }, epoch },
         signal: context.signal,
       });
       return body;
@@ -137,9 +138,12 @@ export class Identity {
 export const isRefusal = (error: unknown): error is Problem =>
   error instanceof Problem && ["unauthenticated", "forbidden", "not-found"].includes(error.type);
 
+/** Another launch's agent speaks for the VM, or it was given up: what runs here has its seat elsewhere by now. */
+export const isFenced = (error: unknown): error is Problem => error instanceof Problem && error.type === "agent-fenced";
+
 // Without an Authorization header: the token at hand may have run out, and the edge refuses a bad one on any route.
 async function renewByProof(context: IdentityContext, privateKey: CryptoKey): Promise<Token> {
-  const { vmId } = context;
+  const { vmId, epoch } = context;
   const proof = await new SignJWT()
     .setProtectedHeader({ alg: "EdDSA" })
     .setSubject(vmId)
@@ -155,7 +159,7 @@ async function renewByProof(context: IdentityContext, privateKey: CryptoKey): Pr
     const response = await fetch(url, {
       method: route.method,
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ proof }),
+      body: JSON.stringify({ proof, epoch }),
       signal: AbortSignal.any([context.signal, AbortSignal.timeout(callMsMax)]),
     });
     ok = response.ok;

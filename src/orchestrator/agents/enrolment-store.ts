@@ -1,9 +1,20 @@
-// Which key speaks for a VM. Bootstrap tokens are kept by their hash alone and are used up by the first to show them.
+// Which agent speaks for a VM: the one that enrolled, of the launch it was started by (its epoch). Bootstrap tokens are
+// kept by their hash alone and are used up by the first to show one.
+//
+// An agent of another launch, or of a VM that was given up, is fenced: it gets a problem of its own type, after which it
+// must end itself, since whatever it streams has a seat elsewhere by now.
+import type { VmStatus } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Database } from "../../platform/database.js";
 import { noSuchVm } from "../vm/vm-rows-store.js";
 import type { AgentKey } from "./proof.js";
+
+interface AgentRow {
+  readonly epoch: number;
+  readonly status: VmStatus;
+  readonly key: AgentKey | null;
+}
 
 export class EnrolmentStore {
   constructor(
@@ -11,29 +22,58 @@ export class EnrolmentStore {
     private readonly clock: Clock,
   ) {}
 
-  /** @throws Problem not-found for the VM, forbidden for a token that is wrong, used, expired or another VM's */
-  async enrol(vmId: string, bootstrapHash: string, key: AgentKey): Promise<void> {
-    const enrolled = await this.db.query(
-      `update orchestrator.vms set agent_key = $3, bootstrap_hash = null, bootstrap_expires_at = null, heard_at = $4
-        where vm_id = $1 and bootstrap_hash = $2 and bootstrap_expires_at > $4
-          and status in ('PROVISIONING', 'BOOTING')
-        returning vm_id`,
+  /**
+   * The epoch the agent speaks for from now on.
+   * @throws Problem not-found for the VM, agent-fenced when another launch's agent was first or the VM is over,
+   *   forbidden for a token that is wrong, used, expired or another VM's
+   */
+  async enrol(vmId: string, bootstrapHash: string, key: AgentKey, claimedEpoch: number | undefined): Promise<number> {
+    const enrolled = await this.db.maybeOne<{ epoch: number }>(
+      `update orchestrator.vms v
+          set agent_key = $3, epoch = launch.epoch, launches = '[]', heard_at = $4
+         from (select (l->>'epoch')::integer as epoch
+                 from orchestrator.vms known, jsonb_array_elements(known.launches) as l
+                where known.vm_id = $1 and l->>'hash' = $2 and (l->>'expiresAt')::timestamptz > $4) launch
+        where v.vm_id = $1 and v.agent_key is null and v.status in ('PROVISIONING', 'BOOTING')
+        returning v.epoch`,
       [vmId, bootstrapHash, key, new Date(this.clock.now())],
     );
-    if (enrolled.length > 0) return;
-    const known = await this.db.maybeOne("select from orchestrator.vms where vm_id = $1", [vmId]);
-    if (known === null) throw noSuchVm(vmId);
+    if (enrolled !== null) return enrolled.epoch;
+    const agent = await this.#read(vmId);
+    const replaced = agent.key !== null && claimedEpoch !== undefined && claimedEpoch !== agent.epoch;
+    if (replaced || isOver(agent.status)) throw fenced(vmId, agent.status);
     throw new Problem("forbidden", "The bootstrap token is not this VM's, or was used, or has expired.");
   }
 
-  /** @throws Problem not-found, or forbidden while no agent has enrolled */
-  async keyOf(vmId: string): Promise<AgentKey> {
-    const row = await this.db.maybeOne<{ key: AgentKey | null }>(
-      "select agent_key as key from orchestrator.vms where vm_id = $1",
+  /** @throws Problem not-found, agent-fenced for another epoch, forbidden while no agent has enrolled */
+  async keyOf(vmId: string, claimedEpoch: number | undefined): Promise<{ key: AgentKey; epoch: number }> {
+    const { key, epoch, status } = await this.#read(vmId);
+    if (key === null) throw new Problem("forbidden", `No agent has enrolled for VM ${vmId}.`);
+    if ((claimedEpoch !== undefined && claimedEpoch !== epoch) || isOver(status)) throw fenced(vmId, status);
+    return { key, epoch };
+  }
+
+  /** @throws Problem not-found, agent-fenced */
+  async check(vmId: string, epoch: number): Promise<void> {
+    const agent = await this.#read(vmId);
+    if (agent.epoch !== epoch || isOver(agent.status)) throw fenced(vmId, agent.status);
+  }
+
+  async #read(vmId: string): Promise<AgentRow> {
+    const row = await this.db.maybeOne<AgentRow>(
+      "select epoch, status, agent_key as key from orchestrator.vms where vm_id = $1",
       [vmId],
     );
     if (row === null) throw noSuchVm(vmId);
-    if (row.key === null) throw new Problem("forbidden", `No agent has enrolled for VM ${vmId}.`);
-    return row.key;
+    return row;
   }
 }
+
+/** No agent is wanted there any more. */
+export const isOver = (status: VmStatus): boolean => status === "ERROR" || status === "TERMINATED";
+
+export const fenced = (vmId: string, status: VmStatus): Problem =>
+  new Problem(
+    "agent-fenced",
+    isOver(status) ? `VM ${vmId} is ${status}: it was given up.` : `VM ${vmId} was launched anew since.`,
+  );

@@ -107,32 +107,6 @@ export async function findCursor(db: Queryable, seq: number | null): Promise<Cur
   return cursorAfter(seq === null ? newest : Math.min(seq, newest));
 }
 
-/**
- * Runs `publish` as the only relay of this name, from its cursor, and moves the cursor to where it says it came.
- * Null: another replica relays.
- */
-export async function withRelayCursor<R>(
-  tx: Queryable,
-  name: string,
-  publish: (after: Cursor) => Promise<{ cursor: Cursor; result: R }>,
-): Promise<R | null> {
-  const { locked } = await tx.one<{ locked: boolean }>(
-    "select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as locked",
-    [`hotseat relay ${name}`],
-  );
-  if (!locked) return null;
-  const row = await tx.maybeOne<{ seq: number }>("select seq from orchestrator.relay_cursors where name = $1", [name]);
-  const before = row?.seq ?? 0;
-  const { cursor, result } = await publish(cursorAfter(before));
-  if (cursor.seq > before)
-    await tx.query(
-      `insert into orchestrator.relay_cursors (name, seq) values ($1, $2)
-       on conflict (name) do update set seq = excluded.seq`,
-      [name, cursor.seq],
-    );
-  return result;
-}
-
 /** Forgets events older than `before`; consumers that were away longer start anew. */
 export async function pruneEvents(db: Queryable, before: Date): Promise<void> {
   await db.query("delete from orchestrator.outbox where created_at < $1", [before]);

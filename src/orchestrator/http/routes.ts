@@ -1,16 +1,15 @@
 // The orchestrator's endpoints. Each parses nothing and decides nothing: contracts do the one, stores and allocator the
 // other.
-import { type RegionId, regionId } from "../../contracts/catalog.js";
+import { type ProviderId, type RegionId, regionId } from "../../contracts/catalog.js";
 import { type Assignment, orchestratorRoutes as routes } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
-import { agentTokenSeconds } from "../../platform/auth.js";
+import type { Caller } from "../../platform/auth.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Database } from "../../platform/database.js";
 import { type HttpServer, serve } from "../../platform/http.js";
-import { hashKey } from "../../platform/secrets.js";
 import { sendFeed } from "../../platform/sse.js";
 import type { EnrolmentStore } from "../agents/enrolment-store.js";
-import { checkProof } from "../agents/proof.js";
+import type { LeaseStore } from "../agents/lease-store.js";
 import { gameSummary, games } from "../catalog/games.js";
 import { regionIds } from "../catalog/regions.js";
 import { parseEventId } from "../events/cursor.js";
@@ -19,21 +18,26 @@ import type { Bell } from "../loop.js";
 import type { FleetMeters } from "../metrics.js";
 import type { Allocator } from "../placement/allocate.js";
 import { fleetMetrics, regionCapacity } from "../placement/capacity.js";
+import { readHolds } from "../placement/capacity-holds-store.js";
 import type { FallbackChains } from "../placement/demand.js";
-import type { PlaceRules } from "../placement/fleet.js";
+import type { GrowthRules } from "../placement/growth.js";
 import type { PlacementStore } from "../placement/placement-store.js";
 import type { VmStore } from "../vm/vm-store.js";
+import { serveAgents } from "./agent-routes.js";
 
 export interface RoutesDeps {
   readonly vms: VmStore;
   readonly placements: PlacementStore;
   readonly enrolments: EnrolmentStore;
+  readonly leases: LeaseStore;
   readonly allocator: Allocator;
   readonly meters: FleetMeters;
-  readonly places: PlaceRules;
+  readonly growth: GrowthRules;
   readonly chains: FallbackChains;
-  readonly newVmId: () => string;
-  readonly drainMs: number;
+  /** From what is given: the same id from the same text. */
+  readonly newVmId: (from: string | null) => string;
+  /** How long a VM of the provider may drain. */
+  readonly drainMsOf: (provider: ProviderId) => number;
   readonly leaseSeconds: number;
   readonly database: Database;
   readonly eventsBell: Bell;
@@ -49,37 +53,50 @@ export function serveOrchestrator(server: HttpServer, deps: RoutesDeps): void {
   serveAgents(server, deps);
 }
 
-function serveVms(server: HttpServer, { vms, places, newVmId, drainMs, clock, placements }: RoutesDeps): void {
-  serve(server, routes.createVm, async ({ body: { templateId, region } }) => {
-    const { provider, vmsMax } = places(region, templateId);
-    return { status: 201, body: await vms.create({ vmId: newVmId(), templateId, region, provider }, { vmsMax }) };
+function serveVms(
+  server: HttpServer,
+  { vms, growth, newVmId, drainMsOf, clock, allocator, enrolments }: RoutesDeps,
+): void {
+  serve(server, routes.createVm, async ({ body: { templateId, region }, effectId }) => {
+    const { provider } = growth.places(region, templateId);
+    return { status: 201, body: await vms.create({ vmId: newVmId(effectId), templateId, region, provider }, growth) };
   });
   serve(server, routes.listVms, async ({ query }) => ({ status: 200, body: await vms.list(query) }));
-  serve(server, routes.getVm, async ({ params }) => ({ status: 200, body: await vms.get(params.vmId) }));
-  serve(server, routes.markReady, async ({ params, body }) => ({
-    status: 200,
-    body: await vms.markReady(params.vmId, body.capabilities),
-  }));
-  serve(server, routes.drain, async ({ params, body: { reason = "drained by an operator", deadlineSeconds } }) => {
-    const lasts = deadlineSeconds === undefined ? drainMs : deadlineSeconds * 1000;
-    const deadlineAt = new Date(clock.now() + lasts);
-    return { status: 200, body: await vms.drain(params.vmId, { reason, deadlineAt }) };
+  /** An agent speaks for its VM as long as the launch it came from counts. */
+  const fence = async (caller: Caller): Promise<void> => {
+    if (caller.kind === "agent") await enrolments.check(caller.vmId, caller.epoch);
+  };
+  serve(server, routes.getVm, async ({ params, caller }) => {
+    await fence(caller);
+    return { status: 200, body: await vms.get(params.vmId) };
   });
-  serve(server, routes.reportError, async ({ params, body: { errorCode, errorMessage } }) => ({
-    status: 200,
-    body: await vms.fail(params.vmId, { code: errorCode, message: errorMessage }),
-  }));
-  serve(server, routes.terminate, async ({ params, body: { reason = "terminated by an operator", force } }) => ({
-    status: 200,
-    body: await vms.terminate(params.vmId, { reason, force }),
-  }));
-  serve(server, routes.release, async ({ params: { vmId }, body: { sessionId, reason = "released" } }) => {
-    await placements.release(vmId, sessionId, reason);
+  serve(server, routes.markReady, async ({ params, body, caller, expected }) => {
+    await fence(caller);
+    return { status: 200, body: await vms.markReady(params.vmId, body.capabilities, expected) };
+  });
+  serve(server, routes.drain, async ({ params, body, expected }) => {
+    const { reason = "drained by an operator", deadlineSeconds } = body;
+    const { provider } = await vms.get(params.vmId);
+    const lasts = deadlineSeconds === undefined ? drainMsOf(provider) : deadlineSeconds * 1000;
+    const deadlineAt = new Date(clock.now() + lasts);
+    return { status: 200, body: await vms.drain(params.vmId, { reason, deadlineAt, expected }) };
+  });
+  serve(server, routes.reportError, async ({ params, body: { errorCode, errorMessage }, caller, expected }) => {
+    await fence(caller);
+    const body = await vms.fail(params.vmId, { code: errorCode, message: errorMessage }, { expected });
+    return { status: 200, body };
+  });
+  serve(server, routes.terminate, async ({ params, body, expected }) => {
+    const { reason = "terminated by an operator", force } = body;
+    return { status: 200, body: await vms.terminate(params.vmId, { reason, force, expected }) };
+  });
+  serve(server, routes.release, async ({ params: { vmId }, body: { sessionId, reason = "released" }, expected }) => {
+    await allocator.release(vmId, sessionId, reason, expected);
     return { status: 200, body: await vms.get(vmId) };
   });
 }
 
-function servePlacements(server: HttpServer, { allocator, placements, meters, clock }: RoutesDeps): void {
+function servePlacements(server: HttpServer, { allocator, meters, clock }: RoutesDeps): void {
   serve(server, routes.assign, async ({ body }) => {
     const startedMs = clock.now();
     const count = (outcome: Parameters<FleetMeters["allocated"]>[0]) =>
@@ -98,11 +115,15 @@ function servePlacements(server: HttpServer, { allocator, placements, meters, cl
   });
   serve(server, routes.withdraw, async ({ params: { sessionId } }) => ({
     status: 200,
-    body: { sessionId, released: await placements.withdraw(sessionId, "withdrawn") },
+    body: { sessionId, released: await allocator.withdraw(sessionId, "withdrawn") },
   }));
   serve(server, routes.getPlacement, async ({ params }) => ({
     status: 200,
     body: await allocator.get(params.sessionId),
+  }));
+  serve(server, routes.explainPlacement, async ({ params }) => ({
+    status: 200,
+    body: await allocator.explain(params.sessionId),
   }));
   serve(server, routes.findVm, async ({ body }) => ({ status: 200, body: await allocator.findVm(body) }));
 }
@@ -111,6 +132,7 @@ function serveReadings(server: HttpServer, deps: RoutesDeps): void {
   const { placements, chains, clock, database, eventsBell, stopping } = deps;
   const read = async () => ({
     fleet: await placements.readFleet(),
+    holds: await readHolds(database),
     waiting: await placements.waitingByRegion(),
     chains,
     nowMs: clock.now(),
@@ -140,26 +162,6 @@ function serveReadings(server: HttpServer, deps: RoutesDeps): void {
       followEvents({ db: database, last, bell: eventsBell, signal: AbortSignal.any([signal, stopping]) }),
     );
   });
-}
-
-function serveAgents(server: HttpServer, { enrolments, vms, leaseSeconds, clock }: RoutesDeps): void {
-  const token = async (vmId: string) => ({
-    status: 200 as const,
-    body: { token: await server.authenticator.mintAgentToken(vmId), expiresInSeconds: agentTokenSeconds },
-  });
-  serve(server, routes.enrol, async ({ params: { vmId }, body, caller }) => {
-    if (caller.kind !== "bootstrap") throw new Problem("forbidden");
-    await enrolments.enrol(vmId, hashKey(caller.token), body.publicKey);
-    return token(vmId);
-  });
-  serve(server, routes.renew, async ({ params: { vmId }, body: { proof } }) => {
-    await checkProof(proof, { key: await enrolments.keyOf(vmId), vmId, nowMs: clock.now() });
-    return token(vmId);
-  });
-  serve(server, routes.heartbeat, async ({ params }) => ({
-    status: 200,
-    body: { ...(await vms.heartbeat(params.vmId)), leaseSeconds },
-  }));
 }
 
 function knownRegion(text: string): RegionId {

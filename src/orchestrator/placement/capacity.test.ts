@@ -19,12 +19,31 @@ const vm = (vmId: string, fields: Partial<FleetVm> = {}): FleetVm => ({
 const fleetOf = (...vms: FleetVm[]) => ({
   vms,
   held: new Set<string>(),
+  halfOpen: new Set<string>(),
   launchMs: new Map([[launchKey("local", "L4-360"), 20_000]]),
 });
 const capacity = (...vms: FleetVm[]) =>
   regionCapacity({
     region: "us-east-1",
     fleet: fleetOf(...vms),
+    holds: [
+      {
+        region: "us-east-1",
+        templateId: "A10",
+        provider: "local",
+        scope: "place",
+        failures: 2,
+        until: new Date(35_000),
+      },
+      {
+        region: "eu-west-1",
+        templateId: "A10",
+        provider: "local",
+        scope: "place",
+        failures: 2,
+        until: new Date(35_000),
+      },
+    ],
     waiting: new Map([["us-east-1" as const, 3]]),
     chains: fallbackChains,
     nowMs: 5_000,
@@ -39,6 +58,7 @@ test("units and sessions of a region add up, and its chain is told", () => {
   );
   expect(seen).toEqual({
     region: "us-east-1",
+    notes: ["A10: the provider had no capacity, 2 times in a row; it is asked again in 30 s."],
     availableVms: 2,
     provisioningVms: 1,
     totalUnits: 120,
@@ -66,7 +86,7 @@ test("the queue's time is until the VM under way is expected, and unknown withou
 
 test("the fleet's figures count every live VM once", () => {
   const fleet = fleetOf(vm("a"), vm("b", { region: "eu-west-1", status: "IN_USE", usedUnits: 15, sessions: 1 }));
-  const seen = fleetMetrics({ fleet, waiting: new Map(), chains: fallbackChains, nowMs: 0 });
+  const seen = fleetMetrics({ fleet, holds: [], waiting: new Map(), chains: fallbackChains, nowMs: 0 });
   expect(seen).toMatchObject({
     vms: 2,
     units: { total: 120, used: 15, free: 105 },

@@ -6,6 +6,7 @@ import { type FleetMetrics, type RegionCapacity, type VmStatus, vmStatus } from 
 import { presets } from "../catalog/presets.js";
 import { regionIds } from "../catalog/regions.js";
 import { isUnderWay, takesSessions } from "../vm/lifecycle.js";
+import { type CapacityHold, holdInWords } from "./capacity-hold.js";
 import type { FallbackChains } from "./demand.js";
 import { etaSeconds, type Fleet, type FleetVm, placeKey } from "./fleet.js";
 import { freeSeats, unitsFor, unitsPerVm } from "./seats.js";
@@ -16,11 +17,12 @@ const standard = presets["default-standard"];
 export function regionCapacity(options: {
   region: RegionId;
   fleet: Fleet;
+  holds: readonly CapacityHold[];
   waiting: ReadonlyMap<RegionId, number>;
   chains: FallbackChains;
   nowMs: number;
 }): RegionCapacity {
-  const { region, fleet, waiting, chains, nowMs } = options;
+  const { region, fleet, holds, waiting, chains, nowMs } = options;
   const here = fleet.vms.filter((vm) => vm.region === region);
   const sums = sumSeats(here);
   const etas = here.map((vm) => etaSeconds(vm, fleet.launchMs, nowMs)).filter((eta) => eta !== null);
@@ -37,11 +39,13 @@ export function regionCapacity(options: {
     waiting: waiting.get(region) ?? 0,
     queueSeconds: sums.sessions.free > 0 ? 0 : etas.length > 0 ? Math.min(...etas) : null,
     fallback: [...chains[region]],
+    notes: holds.filter((hold) => hold.region === region).map((hold) => holdInWords(hold, nowMs)),
   };
 }
 
 export function fleetMetrics(options: {
   fleet: Fleet;
+  holds: readonly CapacityHold[];
   waiting: ReadonlyMap<RegionId, number>;
   chains: FallbackChains;
   nowMs: number;

@@ -10,8 +10,10 @@ export interface FleetVm extends Candidate {
 export interface Fleet {
   /** Every VM that is neither TEMPLATE nor TERMINATED. */
   readonly vms: readonly FleetVm[];
-  /** Places where the provider lately said that it has no capacity: `placeKey`s. */
+  /** Places where the provider lately said that it has no capacity: `placeKey`s. No VM is made there now. */
   readonly held: ReadonlySet<string>;
+  /** Such places whose time is over: one VM at a time is made there, until one comes up. */
+  readonly halfOpen: ReadonlySet<string>;
   /** Learnt time from creation to READY, ms, by `launchKey`; none where no VM has become ready yet. */
   readonly launchMs: ReadonlyMap<string, number>;
 }
@@ -25,9 +27,6 @@ export type PlaceRules = (region: RegionId, templateId: TemplateId) => PlaceRule
 
 export const placeKey = (region: RegionId, templateId: TemplateId): string => `${region}/${templateId}`;
 export const launchKey = (provider: ProviderId, templateId: TemplateId): string => `${provider}/${templateId}`;
-
-export const vmsAt = (vms: readonly Candidate[], region: RegionId, templateId: TemplateId): number =>
-  vms.filter((vm) => vm.region === region && vm.templateId === templateId).length;
 
 /** Seconds until a VM under way is expected to be READY, at least 1; null when its kind's time is not known. */
 export function etaSeconds(vm: Candidate, launchMs: Fleet["launchMs"], nowMs: number): number | null {

@@ -7,7 +7,8 @@
 import type { ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
 import { isUnderWay } from "../vm/lifecycle.js";
 import type { Demand } from "./demand.js";
-import { etaSeconds, type Fleet, type FleetVm, type PlaceRules, placeKey, vmsAt } from "./fleet.js";
+import { etaSeconds, type Fleet, type FleetVm, type PlaceRules, placeKey } from "./fleet.js";
+import { type Budget, Growth } from "./growth.js";
 import { misfit, place, servesClient } from "./place.js";
 import { freeSeats, unitsFor } from "./seats.js";
 
@@ -32,17 +33,21 @@ export interface WaitingPlan {
   /** One for each session, in the order given. */
   readonly outcomes: readonly Outcome[];
   readonly launches: readonly NewVm[];
+  /** The fleet once all of this is done: who waits has his seat on it, also on VMs under way. */
+  readonly vms: readonly FleetVm[];
 }
 
 export function planWaiting(options: {
   fleet: Fleet;
   places: PlaceRules;
+  budget: Budget;
   waiting: readonly WaitingSession[];
   nowMs: number;
   newVmId: () => string;
 }): WaitingPlan {
-  const { fleet, places, waiting, nowMs, newVmId } = options;
+  const { fleet, places, budget, waiting, nowMs, newVmId } = options;
   const vms = fleet.vms.map((vm) => ({ ...vm }));
+  const growth = new Growth(fleet, { places, budget });
   const launches: NewVm[] = [];
 
   const seat = (demand: Demand, regions: readonly RegionId[]): Outcome | null => {
@@ -63,12 +68,13 @@ export function planWaiting(options: {
   const launch = (demand: Demand, regions: readonly RegionId[]): Outcome | null => {
     for (const region of regions)
       for (const templateId of demand.templates) {
-        const { provider, vmsMax } = places(region, templateId);
-        if (!servesClient(provider, demand.client) || fleet.held.has(placeKey(region, templateId))) continue;
-        if (vmsAt(vms, region, templateId) >= vmsMax) continue;
+        const { provider } = places(region, templateId);
+        if (!servesClient(provider, demand.client) || growth.refusal(region, templateId) !== null) continue;
         const made = { vmId: newVmId(), region, templateId, provider };
+        const vm = underWay(made, nowMs);
         launches.push(made);
-        vms.push(underWay(made, nowMs));
+        vms.push(vm);
+        growth.count(vm);
         return join(demand, [region]);
       }
     return null;
@@ -82,7 +88,7 @@ export function planWaiting(options: {
     }
     return { kind: "queued", reason: whyQueued(demand, fleet, places) };
   });
-  return { outcomes, launches };
+  return { outcomes, launches, vms };
 }
 
 function take(vm: { -readonly [K in keyof FleetVm]: FleetVm[K] }, demand: Demand): number {

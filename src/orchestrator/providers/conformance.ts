@@ -14,6 +14,7 @@ const waitMsMax = 10_000;
 
 const newSpec = (): LaunchSpec => ({
   vmId: `vm-${randomUUID()}`,
+  epoch: 1,
   region: "us-east-1",
   templateId: "L4-90",
   bootstrapToken: `hsb_${randomUUID()}`,

@@ -7,7 +7,6 @@
 // Templates are names here: what the machine carries is what an agent's probe says. Until one did, there is one VM;
 // afterwards all VMs together carry as many sessions as the machine does.
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import type { TemplateId } from "../../contracts/catalog.js";
 import { endProcess } from "../../platform/child-process.js";
 import type { Log } from "../../platform/log.js";
@@ -98,11 +97,10 @@ export class LocalProvider implements Provider {
     this.#listeners.clear();
   }
 
-  async #launch({ vmId, templateId, bootstrapToken }: LaunchSpec): Promise<void> {
+  async #launch({ vmId, epoch, templateId, bootstrapToken }: LaunchSpec): Promise<void> {
     if (this.#machines.has(vmId)) return;
     await this.#checkRoom(templateId);
     const { urls, agentSettings, agentCommand, environment } = this.options;
-    const epoch = randomBytes(8).toString("hex");
     this.#files.writeConfig(vmId, { ...agentSettings, ...urls, vmId, templateId, epoch, bootstrapToken });
     const [program = "", ...args] = agentCommand;
     const child = this.#files.withLog(vmId, (log) =>

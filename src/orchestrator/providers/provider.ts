@@ -6,6 +6,8 @@ import type { RegionId, TemplateId } from "../../contracts/catalog.js";
 
 export interface LaunchSpec {
   readonly vmId: string;
+  /** Which launch of the VM this is: goes to its agent, together with the token. */
+  readonly epoch: number;
   readonly region: RegionId;
   readonly templateId: TemplateId;
   /** Single-use: the agent trades it for a key of its own. */

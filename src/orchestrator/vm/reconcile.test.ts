@@ -9,6 +9,7 @@ const deadlines = {
   launchMsMax: 30_000,
   bootMsMax: 60_000,
   lease: { silentMsMax: 15_000, lostMsMax: 75_000 },
+  drainMsMax: 3_600_000,
 };
 const record = (status: VmRecord["status"], fields: Partial<VmRecord> = {}): VmRecord => ({
   vmId: "vm-1",

@@ -30,6 +30,8 @@ export interface Deadlines {
   readonly bootMsMax: number;
   /** Null where no agent heartbeats. */
   readonly lease: { readonly silentMsMax: number; readonly lostMsMax: number } | null;
+  /** A draining VM is terminated then, sessions or not. */
+  readonly drainMsMax: number;
 }
 
 export interface Observed {
@@ -51,6 +53,8 @@ export type Action =
       readonly provider: ProviderId;
       /** The row may be closed: the provider shows no machine any more. */
       readonly gone: boolean;
+      /** There is no row: nobody knows where the machine came from. */
+      readonly orphan: boolean;
     };
 
 /** A launch call that gave no answer for so long is made again. */
@@ -77,7 +81,7 @@ export function reconcile(options: {
     const orphans = (instances ?? []).filter((instance) => !known.has(instance.vmId));
     return [
       ...own.flatMap((vm) => actionFor(vm, byId && { instance: byId.get(vm.vmId) ?? null }, deadlines, times) ?? []),
-      ...orphans.map(({ vmId }): Action => ({ kind: "destroy", vmId, provider, gone: false })),
+      ...orphans.map(({ vmId }): Action => ({ kind: "destroy", vmId, provider, gone: false, orphan: true })),
     ];
   });
 }
@@ -116,15 +120,25 @@ function actionFor(
     case "ERROR":
       return { kind: "terminate", vm, reason: vm.errorCode ?? "error" };
     case "TERMINATED":
-      return seen && { kind: "destroy", vmId: vm.vmId, provider: vm.provider, gone: seen.instance === null };
+      return (
+        seen && {
+          kind: "destroy",
+          vmId: vm.vmId,
+          provider: vm.provider,
+          gone: seen.instance === null,
+          orphan: false,
+        }
+      );
   }
 }
+
+export const lostCode = "vm-lost";
 
 const fail = (vm: VmRecord, code: string, message: string): Action => ({ kind: "fail", vm, code, message });
 
 function lost(vm: VmRecord, seen: { instance: Instance | null } | null, { listedAtMs }: Times): Action | null {
   if (seen === null || seen.instance !== null || (vm.launchedAtMs ?? 0) >= listedAtMs) return null;
-  return fail(vm, "vm-lost", "The provider no longer has it.");
+  return fail(vm, lostCode, "The provider no longer has it.");
 }
 
 function silence(vm: VmRecord, { lease }: Deadlines, { listeningSinceMs, nowMs }: Times): Action | null {

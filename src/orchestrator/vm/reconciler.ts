@@ -1,5 +1,8 @@
 // The reconciler's shell: looks at the providers, then at the database, asks the core (reconcile.ts) and does what it
 // says. Several replicas may run it at once: every action is applied only if the row still allows it.
+//
+// Agents are silent while we cannot hear them: before we started, while the database was away, while this machine slept.
+// So silence counts from the last time that passes came regularly.
 import { randomBytes } from "node:crypto";
 import type { ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
 import { Problem } from "../../contracts/problems.js";
@@ -8,9 +11,19 @@ import type { Clock } from "../../platform/clock.js";
 import type { Log } from "../../platform/log.js";
 import { hashKey } from "../../platform/secrets.js";
 import type { FleetMeters } from "../metrics.js";
+import type { HoldPolicy } from "../placement/capacity-hold.js";
+import type { NoCapacity } from "../placement/capacity-holds-store.js";
 import { CapacityError, type CapacityScope, type Provider, ProviderError } from "../providers/provider.js";
-import { type Action, type Deadlines, launchRetryMs, type Observed, reconcile, type VmRecord } from "./reconcile.js";
-import type { CapacityHold, VmStore } from "./vm-store.js";
+import {
+  type Action,
+  type Deadlines,
+  launchRetryMs,
+  lostCode,
+  type Observed,
+  reconcile,
+  type VmRecord,
+} from "./reconcile.js";
+import type { VmStore } from "./vm-store.js";
 
 const bootstrapMs = 10 * 60_000;
 /** Actions done at once: a provider's call may take seconds, the database has few connections. */
@@ -26,17 +39,23 @@ export interface ReconcilerDeps {
   readonly sites: ReadonlyMap<ProviderId, ProviderSite>;
   /** Every place the provider serves. */
   readonly placesOf: (provider: ProviderId) => { region: RegionId; templateId: TemplateId }[];
-  readonly capacityHoldMs: number;
+  readonly holdPolicy: HoldPolicy;
+  /** Passes come regularly: after such a gap we were not there. */
+  readonly passGapMsMax: number;
   readonly meters: FleetMeters;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 export class Reconciler {
-  readonly #listeningSinceMs: number;
+  #listeningSinceMs: number;
+  #passedAtMs: number;
+  /** Machines without a row, as the last pass saw them: each is counted once. */
+  #orphans: ReadonlySet<string> = new Set();
 
   constructor(private readonly deps: ReconcilerDeps) {
     this.#listeningSinceMs = deps.clock.now();
+    this.#passedAtMs = this.#listeningSinceMs;
   }
 
   /** One look and what follows from it. A single action's failure is logged and left to the next pass. */
@@ -44,6 +63,7 @@ export class Reconciler {
     const { vms, sites, clock, meters } = this.deps;
     const took = meters.timeReconcile();
     const listedAtMs = clock.now();
+    if (listedAtMs - this.#passedAtMs > this.deps.passGapMsMax) this.#listeningSinceMs = listedAtMs;
     const observed = await Promise.all([...sites].map(([id, site]) => this.#observe(id, site)));
     const actions = reconcile({
       records: await vms.records(),
@@ -57,7 +77,16 @@ export class Reconciler {
       for (const action of queue) await this.#apply(action);
     };
     await Promise.all(Array.from({ length: actionsAtOnce }, worker));
+    this.#countOrphans(actions);
+    this.#passedAtMs = clock.now();
     took();
+  }
+
+  #countOrphans(actions: readonly Action[]): void {
+    const orphans = actions.flatMap((action) => (action.kind === "destroy" && action.orphan ? [action] : []));
+    for (const { vmId, provider } of orphans)
+      if (!this.#orphans.has(vmId)) this.deps.meters.orphan(provider, "machine");
+    this.#orphans = new Set(orphans.map(({ vmId }) => vmId));
   }
 
   async #observe(id: ProviderId, { provider, deadlines }: ProviderSite): Promise<Observed> {
@@ -94,6 +123,7 @@ export class Reconciler {
       case "fail":
         log.warn({ vmId: action.vm.vmId, code: action.code }, action.message);
         await vms.fail(action.vm.vmId, { code: action.code, message: action.message });
+        if (action.code === lostCode) this.deps.meters.orphan(action.vm.provider, "row");
         return;
       case "terminate":
         await vms.terminate(action.vm.vmId, { reason: action.reason, force: true });
@@ -107,22 +137,22 @@ export class Reconciler {
     const { vms, clock, meters } = this.deps;
     const bootstrapToken = `${bootstrapPrefix}${randomBytes(32).toString("base64url")}`;
     const nowMs = clock.now();
-    const claimed = await vms.claimLaunch(vm.vmId, {
+    const epoch = await vms.claimLaunch(vm.vmId, {
       bootstrapHash: hashKey(bootstrapToken),
       expiresAt: new Date(nowMs + bootstrapMs),
       claimedBefore: new Date(nowMs - launchRetryMs),
     });
-    if (!claimed) return;
+    if (epoch === null) return;
     const { region, templateId } = await vms.get(vm.vmId);
     try {
-      await this.#site(vm.provider).provider.launch({ vmId: vm.vmId, region, templateId, bootstrapToken });
+      await this.#site(vm.provider).provider.launch({ vmId: vm.vmId, epoch, region, templateId, bootstrapToken });
     } catch (error) {
       meters.providerError(vm.provider, error instanceof CapacityError ? "capacity" : "launch");
       if (error instanceof CapacityError)
         await vms.fail(
           vm.vmId,
           { code: "capacity-exhausted", message: error.message },
-          { holds: this.#holds(vm.provider, { region, templateId }, error.scope) },
+          { noCapacity: this.#noCapacity(vm.provider, { region, templateId }, error.scope) },
         );
       else if (error instanceof ProviderError)
         await vms.fail(vm.vmId, { code: "launch-failed", message: error.message });
@@ -141,14 +171,13 @@ export class Reconciler {
     else this.deps.log.info({ vmId, provider }, "the provider's machine was ended");
   }
 
-  #holds(
+  #noCapacity(
     provider: ProviderId,
     place: { region: RegionId; templateId: TemplateId },
     scope: CapacityScope,
-  ): CapacityHold[] {
-    const until = new Date(this.deps.clock.now() + this.deps.capacityHoldMs);
+  ): NoCapacity {
     const places = scope === "provider" ? this.deps.placesOf(provider) : [place];
-    return places.map((held) => ({ ...held, until }));
+    return { scope, places, policy: this.deps.holdPolicy };
   }
 
   #site(provider: ProviderId): ProviderSite {

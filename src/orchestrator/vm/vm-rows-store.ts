@@ -1,11 +1,12 @@
 // A VM's row inside a transaction: locked, changed by the table, told of. The verbs of both stores are made of these.
 //
-// Order of locks, everywhere, so that no two transactions wait for each other: the growth lock, then placements, then
-// VMs by id. (A release takes a VM and then its own placement, which nobody else takes while it is seated.)
+// Order of locks, everywhere, so that no two transactions wait for each other: the growth lock, then VMs by id, then
+// placements by session id. (Batches of seats do the same in one statement: placement/seats-store.ts.)
 import type { Capabilities, ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
 import type { VmStatus } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
 import type { Queryable } from "../../platform/database.js";
+import { type ExpectedVersions, expectVersion } from "../../platform/etag.js";
 import { nextStatusOr409, type VmChange } from "./lifecycle.js";
 
 export interface LockedVm {
@@ -40,10 +41,11 @@ export async function lockVms(tx: Queryable, vmIds: readonly string[]): Promise<
   return new Map(rows.map((vm) => [vm.vmId, vm]));
 }
 
-/** @throws Problem not-found */
-export async function lockVm(tx: Queryable, vmId: string): Promise<LockedVm> {
+/** @throws Problem not-found; stale-version when it is none of the expected ones */
+export async function lockVm(tx: Queryable, vmId: string, expected: ExpectedVersions = null): Promise<LockedVm> {
   const vm = (await lockVms(tx, [vmId])).get(vmId);
   if (vm === undefined) throw noSuchVm(vmId);
+  expectVersion(vm.version, expected);
   return vm;
 }
 

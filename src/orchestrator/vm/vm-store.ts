@@ -1,29 +1,19 @@
 // VMs in PostgreSQL. Each verb is a whole transaction: the change, checked against the lifecycle table under the row's
 // lock, and its events, or nothing. Refused calls throw a Problem and leave no trace.
-import type { Capabilities, ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
+import type { Capabilities, ProviderId } from "../../contracts/catalog.js";
 import type { EventData } from "../../contracts/events.js";
-import type { SeatSpec, Vm, VmStatus } from "../../contracts/orchestrator.js";
+import type { Vm } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Database, Queryable } from "../../platform/database.js";
+import type { ExpectedVersions } from "../../platform/etag.js";
 import { appendEvents, type NewEvent, vmEventOf } from "../events/outbox-store.js";
+import { closeHolds, type NoCapacity, openHolds } from "../placement/capacity-holds-store.js";
+import { Growth, type GrowthRules } from "../placement/growth.js";
 import type { NewVm } from "../placement/waiting.js";
 import type { VmRecord } from "./reconcile.js";
+import { findVm, listVms, type VmPage, type VmPageQuery } from "./vm-page-store.js";
 import { changeVm, type LockedVm, lockVm, noSuchVm, placeOf, takeGrowthLock } from "./vm-rows-store.js";
-
-/** A place where no VM is to be made until then. */
-export interface CapacityHold {
-  readonly region: RegionId;
-  readonly templateId: TemplateId;
-  readonly until: Date;
-}
-
-export interface VmPage {
-  readonly status?: VmStatus | undefined;
-  readonly region?: RegionId | undefined;
-  readonly limit: number;
-  readonly cursor?: string | undefined;
-}
 
 type ReleasedReason = "vm-failed" | "vm-terminated";
 
@@ -34,17 +24,26 @@ export class VmStore {
     private readonly options: { waitMsMax: number },
   ) {}
 
-  /** An intent: the reconciler launches it. @throws Problem capacity-exhausted when its place has `vmsMax` already */
-  async create(vm: NewVm, { vmsMax }: { vmsMax: number }): Promise<Vm> {
+  /**
+   * An intent: the reconciler launches it. Somebody wants it there, so the provider is asked even if it had no room
+   * lately. @throws Problem capacity-exhausted when its place is full, or the budget is used up
+   */
+  async create(vm: NewVm, rules: GrowthRules): Promise<Vm> {
     await this.db.transaction(async (tx) => {
       await takeGrowthLock(tx);
-      const { count } = await tx.one<{ count: number }>(
-        `select count(*) from orchestrator.vms
-          where region = $1 and template_id = $2 and status not in ('TEMPLATE', 'TERMINATED')`,
-        [vm.region, vm.templateId],
+      // Made by an earlier try of the same call, which was not answered.
+      if ((await findVm(tx, vm.vmId)) !== null) return;
+      const vms = await tx.query<Pick<LockedVm, "region" | "templateId" | "status">>(
+        `select region, template_id as "templateId", status from orchestrator.vms
+          where status not in ('TEMPLATE', 'TERMINATED')`,
       );
-      if (count >= vmsMax)
+      const refusal = new Growth({ vms }, rules).refusal(vm.region, vm.templateId);
+      if (refusal === "over-budget")
+        throw new Problem("capacity-exhausted", "The fleet's budget has no room for another VM.");
+      if (refusal !== null) {
+        const { vmsMax } = rules.places(vm.region, vm.templateId);
         throw new Problem("capacity-exhausted", `${vm.region} has its ${vmsMax} VMs of ${vm.templateId} already.`);
+      }
       await insertVms(tx, [vm], this.#now());
     });
     return this.get(vm.vmId);
@@ -52,39 +51,27 @@ export class VmStore {
 
   /** @throws Problem not-found */
   async get(vmId: string): Promise<Vm> {
-    const [vm] = await this.db.query<VmRow>(`${selectVm} where v.vm_id = $1`, [vmId]);
-    if (vm === undefined) throw noSuchVm(vmId);
-    return toVm(vm);
+    const vm = await findVm(this.db, vmId);
+    if (vm === null) throw noSuchVm(vmId);
+    return vm;
   }
 
   /** Newest first. @throws Problem invalid-request for a cursor that is not ours */
-  async list({ status, region, limit, cursor }: VmPage): Promise<{ vms: Vm[]; nextCursor: string | null }> {
-    const after = cursor === undefined ? null : parseCursor(cursor);
-    const rows = await this.db.query<VmRow>(
-      `${selectVm}
-        where ($1::text is null or v.status = $1) and ($2::text is null or v.region = $2)
-          and ($3::timestamptz is null or (v.created_at, v.vm_id) < ($3, $4))
-        order by v.created_at desc, v.vm_id desc limit $5`,
-      [status ?? null, region ?? null, after?.createdAt ?? null, after?.vmId ?? null, limit + 1],
-    );
-    const page = rows.slice(0, limit);
-    const last = page.at(-1);
-    return {
-      vms: page.map(toVm),
-      nextCursor: rows.length > limit && last ? `${last.cursorAt}_${last.vmId}` : null,
-    };
+  list(page: VmPageQuery): Promise<VmPage> {
+    return listVms(this.db, page);
   }
 
   async markLaunched(vmId: string): Promise<void> {
     await this.db.transaction(async (tx) => {
-      await changeVm(tx, await lockVm(tx, vmId), "launched", { launchedAt: this.#now() });
+      const vm = await changeVm(tx, await lockVm(tx, vmId), "launched", { launchedAt: this.#now() });
+      await closeHolds(tx, vm);
     });
   }
 
-  async markReady(vmId: string, capabilities?: Capabilities): Promise<Vm> {
+  async markReady(vmId: string, capabilities?: Capabilities, expected?: ExpectedVersions): Promise<Vm> {
     const now = this.#now();
     await this.db.transaction(async (tx) => {
-      const vm = await changeVm(tx, await lockVm(tx, vmId), "ready", {
+      const vm = await changeVm(tx, await lockVm(tx, vmId, expected), "ready", {
         readyAt: now,
         ...(capabilities && { capabilities }),
       });
@@ -100,9 +87,12 @@ export class VmStore {
     return this.get(vmId);
   }
 
-  async drain(vmId: string, { reason, deadlineAt }: { reason: string; deadlineAt: Date }): Promise<Vm> {
+  async drain(
+    vmId: string,
+    { reason, deadlineAt, expected }: { reason: string; deadlineAt: Date; expected?: ExpectedVersions },
+  ): Promise<Vm> {
     await this.db.transaction(async (tx) => {
-      await changeVm(tx, await lockVm(tx, vmId), "drained", { reason, drainDeadlineAt: deadlineAt });
+      await changeVm(tx, await lockVm(tx, vmId, expected), "drained", { reason, drainDeadlineAt: deadlineAt });
       await appendEvents(tx, [], this.#now(), ["reconcile"]);
     });
     return this.get(vmId);
@@ -112,11 +102,11 @@ export class VmStore {
   async fail(
     vmId: string,
     error: { code: string; message: string },
-    { holds = [] }: { holds?: readonly CapacityHold[] } = {},
+    { noCapacity, expected }: { noCapacity?: NoCapacity; expected?: ExpectedVersions } = {},
   ): Promise<Vm> {
     const now = this.#now();
     await this.db.transaction(async (tx) => {
-      const vm = await changeVm(tx, await lockVm(tx, vmId), "failed", { usedUnits: 0, error });
+      const vm = await changeVm(tx, await lockVm(tx, vmId, expected), "failed", { usedUnits: 0, error });
       const released = await tx.query<{ sessionId: string; again: boolean }>(
         `select session_id as "sessionId", again from orchestrator.placements
           where vm_id = $1 order by assigned_at, session_id`,
@@ -129,7 +119,7 @@ export class VmStore {
           where vm_id = $1`,
         [vmId, new Date(now.getTime() + this.options.waitMsMax)],
       );
-      await holdPlaces(tx, vm.provider, holds);
+      if (noCapacity) await openHolds(tx, vm.provider, noCapacity, now);
       const events = released.map(({ sessionId, again }) =>
         sessionReleased(vm, sessionId, "vm-failed", again ? "none" : "waiting"),
       );
@@ -144,10 +134,13 @@ export class VmStore {
   }
 
   /** @throws Problem vm-has-sessions without `force` */
-  async terminate(vmId: string, { reason, force }: { reason: string; force: boolean }): Promise<Vm> {
+  async terminate(
+    vmId: string,
+    { reason, force, expected }: { reason: string; force: boolean; expected?: ExpectedVersions },
+  ): Promise<Vm> {
     const now = this.#now();
     await this.db.transaction(async (tx) => {
-      const before = await lockVm(tx, vmId);
+      const before = await lockVm(tx, vmId, expected);
       const vm = await changeVm(tx, before, "terminated", { usedUnits: 0, reason, terminatedAt: now });
       const sessions = await tx.query<{ sessionId: string }>(
         `delete from orchestrator.placements where vm_id = $1 returning session_id as "sessionId"`,
@@ -168,14 +161,14 @@ export class VmStore {
   /** The provider has no machine for it any more: the row is closed, and its provider may have room again. */
   async markDestroyed(vmId: string): Promise<void> {
     await this.db.transaction(async (tx) => {
-      const closed = await tx.maybeOne<{ provider: ProviderId; launched: boolean }>(
+      const closed = await tx.maybeOne<Pick<LockedVm, "region" | "templateId" | "provider"> & { launched: boolean }>(
         `update orchestrator.vms set destroyed_at = $2
           where vm_id = $1 and status = 'TERMINATED' and destroyed_at is null
-          returning provider, launched_at is not null as launched`,
+          returning region, template_id as "templateId", provider, launched_at is not null as launched`,
         [vmId, this.#now()],
       );
       if (!closed?.launched) return;
-      await tx.query("delete from orchestrator.capacity_holds where provider = $1", [closed.provider]);
+      await closeHolds(tx, closed);
       await appendEvents(tx, [], this.#now(), ["waiting"]);
     });
   }
@@ -189,18 +182,24 @@ export class VmStore {
     );
   }
 
-  /** The right to call the provider's launch now, with this bootstrap token: one replica gets it. */
+  /**
+   * The right to call the provider's launch now, with this bootstrap token: one replica gets it, and the epoch of this
+   * launch. Null: not now, or an agent has enrolled, so there is a machine already.
+   */
   async claimLaunch(
     vmId: string,
     claim: { bootstrapHash: string; expiresAt: Date; claimedBefore: Date },
-  ): Promise<boolean> {
-    const claimed = await this.db.query(
-      `update orchestrator.vms set launch_claimed_at = $2, bootstrap_hash = $3, bootstrap_expires_at = $4
-        where vm_id = $1 and status = 'PROVISIONING' and (launch_claimed_at is null or launch_claimed_at < $5)
-        returning vm_id`,
+  ): Promise<number | null> {
+    const claimed = await this.db.maybeOne<{ epoch: number }>(
+      `update orchestrator.vms
+          set launch_claimed_at = $2, epoch = epoch + 1,
+              launches = launches || jsonb_build_object('epoch', epoch + 1, 'hash', $3::text, 'expiresAt', $4::timestamptz)
+        where vm_id = $1 and status = 'PROVISIONING' and agent_key is null
+          and (launch_claimed_at is null or launch_claimed_at < $5)
+        returning epoch`,
       [vmId, this.#now(), claim.bootstrapHash, claim.expiresAt, claim.claimedBefore],
     );
-    return claimed.length > 0;
+    return claimed?.epoch ?? null;
   }
 
   /** Every VM that is neither TEMPLATE nor known to be gone. */
@@ -215,31 +214,6 @@ export class VmStore {
          from orchestrator.vms v
         where v.status not in ('TEMPLATE', 'TERMINATED') or (v.status = 'TERMINATED' and v.destroyed_at is null)`,
     );
-  }
-
-  /** Renews the lease. Answers what must be running there. @throws Problem not-found */
-  async heartbeat(vmId: string): Promise<{ status: VmStatus; seats: SeatSpec[] }> {
-    const vm = await this.db.maybeOne<{ status: VmStatus; returned: boolean }>(
-      {
-        name: "vm-heartbeat",
-        text: `
-          update orchestrator.vms v set heard_at = $2, reachable = true, version = v.version + (not before.reachable)::integer
-            from (select vm_id, reachable from orchestrator.vms where vm_id = $1 for no key update) before
-           where v.vm_id = before.vm_id
-          returning v.status, not before.reachable as returned`,
-      },
-      [vmId, this.#now()],
-    );
-    if (vm === null) throw noSuchVm(vmId);
-    if (vm.returned) await appendEvents(this.db, [], this.#now(), ["waiting"]);
-    const seats = await this.db.query<{ spec: SeatSpec }>(
-      {
-        name: "vm-seats",
-        text: "select spec from orchestrator.placements where vm_id = $1 order by assigned_at, session_id",
-      },
-      [vmId],
-    );
-    return { status: vm.status, seats: seats.map(({ spec }) => spec) };
   }
 
   /** How many sessions the provider's VMs last found themselves to carry; null before any did. */
@@ -288,70 +262,3 @@ export function sessionReleased(
 ): NewEvent {
   return vmEventOf("SessionReleased", vm, vm.vmId, { ...placeOf(vm), sessionId, reason, next });
 }
-
-async function holdPlaces(tx: Queryable, provider: ProviderId, holds: readonly CapacityHold[]): Promise<void> {
-  if (holds.length === 0) return;
-  await tx.query(
-    `insert into orchestrator.capacity_holds (region, template_id, provider, until)
-     select region, template_id, $1, until from unnest($2::text[], $3::text[], $4::timestamptz[])
-         as h (region, template_id, until)
-         order by region, template_id
-     on conflict (region, template_id) do update set until = excluded.until, provider = excluded.provider`,
-    [provider, holds.map((h) => h.region), holds.map((h) => h.templateId), holds.map((h) => h.until)],
-  );
-}
-
-interface VmRow {
-  vmId: string;
-  templateId: TemplateId;
-  region: RegionId;
-  provider: ProviderId;
-  status: VmStatus;
-  reachable: boolean;
-  usedUnits: number;
-  sessions: string[];
-  capabilities: Capabilities | null;
-  error: { code: string; message: string } | null;
-  reason: string | null;
-  createdAt: Date;
-  readyAt: Date | null;
-  terminatedAt: Date | null;
-  version: number;
-  cursorAt: string;
-}
-
-const selectVm = `
-  select v.vm_id as "vmId", v.template_id as "templateId", v.region, v.provider, v.status, v.reachable,
-         v.used_units as "usedUnits", v.capabilities, v.error, v.reason, v.created_at as "createdAt",
-         v.ready_at as "readyAt", v.terminated_at as "terminatedAt", v.version,
-         (extract(epoch from v.created_at) * 1000000)::bigint::text as "cursorAt",
-         array(select p.session_id from orchestrator.placements p where p.vm_id = v.vm_id
-                order by p.assigned_at, p.session_id) as sessions
-    from orchestrator.vms v`;
-
-function toVm({ usedUnits, cursorAt: _, ...row }: VmRow): Vm {
-  return {
-    ...row,
-    units: { total: 60, used: usedUnits },
-    createdAt: row.createdAt.toISOString(),
-    readyAt: row.readyAt?.toISOString() ?? null,
-    terminatedAt: row.terminatedAt?.toISOString() ?? null,
-  };
-}
-
-/** `<created, µs since the epoch>_<vm id>`: keyset pages stay put while VMs come and go. */
-function parseCursor(cursor: string): { createdAt: string; vmId: string } {
-  const match = /^(\d{1,16})_([A-Za-z0-9_-]{1,64})$/.exec(cursor);
-  if (match === null) throw badCursor();
-  const micros = Number(match[1]);
-  const seconds = Math.floor(micros / 1_000_000);
-  const instant = new Date(seconds * 1000);
-  if (Number.isNaN(instant.getTime())) throw badCursor();
-  const fraction = String(micros % 1_000_000).padStart(6, "0");
-  return { createdAt: instant.toISOString().replace(/\.000Z$/, `.${fraction}Z`), vmId: match[2]! };
-}
-
-const badCursor = () => {
-  const message = "must be the nextCursor of an earlier page";
-  return new Problem("invalid-request", `cursor ${message}.`, { errors: [{ field: "cursor", message }] });
-};

@@ -11,10 +11,18 @@ export function serveSessions(
   server: HttpServer,
   { service, feed, games }: { service: SessionService; feed: SessionFeed; games: Games },
 ): void {
-  serve(server, sessionRoutes.createSession, async ({ body, caller }) => {
-    const session = await service.create(body, ownTenant(caller));
-    return { status: session.status === "READY" ? 201 : 202, body: session };
-  });
+  serve(
+    server,
+    sessionRoutes.createSession,
+    async ({ body, caller, effectId }) => {
+      const session = await service.create(body, ownTenant(caller), effectId);
+      return { status: session.status === "READY" ? 201 : 202, body: session };
+    },
+    {
+      fields: credentials,
+      renew: ({ caller }, { sessionId }) => service.ticket(String(sessionId), tenancy(caller)),
+    },
+  );
   serve(server, sessionRoutes.listSessions, async ({ query, caller }) => {
     const { limit, status = null, cursor = null } = query;
     return { status: 200, body: await service.list({ limit, status, cursor }, tenancy(caller)) };
@@ -29,15 +37,23 @@ export function serveSessions(
     status: 200,
     body: await service.end(params.sessionId, tenancy(caller)),
   }));
-  serve(server, sessionRoutes.createTicket, async ({ params, caller }) => ({
-    status: 201,
-    body: await service.ticket(params.sessionId, tenancy(caller)),
-  }));
+  serve(
+    server,
+    sessionRoutes.createTicket,
+    async ({ params, caller }) => ({
+      status: 201,
+      body: await service.ticket(params.sessionId, tenancy(caller)),
+    }),
+    { fields: credentials, renew: ({ caller, params }) => service.ticket(params.sessionId, tenancy(caller)) },
+  );
   serve(server, sessionRoutes.reportConnection, async ({ params, body }) => ({
     status: 200,
     body: await service.report(params.sessionId, body),
   }));
 }
+
+/** Used once and short-lived, so neither kept nor of use a second time; `urls` may carry TURN credentials. */
+const credentials = ["ticket", "expiresAt", "urls"];
 
 const tenancy = (caller: Caller): Tenancy => (caller.kind === "session" ? caller.tenant : null);
 

@@ -1,6 +1,7 @@
 // The links agents keep to this node, one per VM: they dial out, so a VM needs no open port for signalling.
 //
-// The newest link of a VM replaces an older one (a network change leaves a dead one behind). Nothing is queued here:
+// The newest link of a VM replaces an older one (a network change leaves a dead one behind), but never one of a later
+// launch of the VM: an agent that comes back after it was given up takes nobody's place. Nothing is queued here:
 // what a link does not take, the connections hold until it is back (signalling/relay.ts).
 import type { WebSocket } from "ws";
 import { closeCodes, type FromAgent, fromAgent, type ToAgent } from "../../contracts/signalling.js";
@@ -24,6 +25,8 @@ export interface AgentLinksDeps {
 
 export class AgentLinks {
   readonly #links = new Map<string, OpenSocket>();
+  /** Of the links above. */
+  readonly #epochs = new Map<string, number>();
 
   constructor(private readonly deps: AgentLinksDeps) {}
 
@@ -39,8 +42,8 @@ export class AgentLinks {
     return sent;
   }
 
-  /** Takes a socket whose agent has proved that it is this VM's. */
-  attach(vmId: string, socket: WebSocket): void {
+  /** Takes a socket whose agent has proved that it is this VM's, of that launch. */
+  attach({ vmId, epoch }: { vmId: string; epoch: number }, socket: WebSocket): void {
     const { limits, clock, metrics, listener, log } = this.deps;
     const refuse = (reason: "badMessage" | "tooFast" | "takenOver", detail: string, from: OpenSocket) => {
       metrics.refused.inc({ kind: "agent", reason });
@@ -64,17 +67,23 @@ export class AgentLinks {
     });
     metrics.open.inc({ kind: "agent" });
     const older = this.#links.get(vmId);
+    if (older !== undefined && epoch < this.#epochs.get(vmId)!) {
+      refuse("takenOver", "A later launch of this VM is linked.", link);
+      return;
+    }
     if (older !== undefined) {
       this.#drop(vmId);
       refuse("takenOver", "A newer link of this VM replaces this one.", older);
     }
     this.#links.set(vmId, link);
+    this.#epochs.set(vmId, epoch);
     log.info({ vmId }, "agent linked");
     listener.linkChanged(vmId, true);
   }
 
   #drop(vmId: string): void {
     this.#links.delete(vmId);
+    this.#epochs.delete(vmId);
     this.deps.log.info({ vmId }, "agent link gone");
     this.deps.listener.linkChanged(vmId, false);
   }

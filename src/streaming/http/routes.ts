@@ -3,7 +3,7 @@
 // The player's sockets prove themselves by their first message, the agent's by its bearer token before the upgrade.
 // What a page of another site may do is decided for all of them in platform/http.ts.
 import { randomBytes } from "node:crypto";
-import { sessionId, vmId } from "../../contracts/orchestrator.js";
+import { sessionId } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
 import { type IceServer, type Session, sessionRoutes } from "../../contracts/session.js";
 import { closeCodes } from "../../contracts/signalling.js";
@@ -67,7 +67,9 @@ function serveSockets({ app }: HttpServer, { rooms, links }: StreamingRoutesDeps
           throw new Problem("forbidden", "An agent links only its own VM.");
       },
     },
-    (socket, request) => links.attach(vmId.parse(request.params.vmId), socket),
+    (socket, { caller }) => {
+      if (caller.kind === "agent") links.attach(caller, socket);
+    },
   );
 }
 

@@ -1,9 +1,9 @@
 // Which pools were said to run low, so that each is said once, by whichever replica notices (low-capacity.ts judges).
 import type { RegionId, TemplateId } from "../../contracts/catalog.js";
 import type { Database } from "../../platform/database.js";
+import { appendEvents, vmEventOf } from "../events/outbox-store.js";
 import { placeKey } from "../placement/fleet.js";
 import { judgePool, type LowCapacityPolicy, lowThreshold, type PoolSeats } from "./low-capacity.js";
-import { appendEvents, vmEventOf } from "./outbox-store.js";
 
 export interface Pool extends PoolSeats {
   readonly region: RegionId;

@@ -1,0 +1,58 @@
+// Where events are sent to besides the log. Secrets stand in files of their own, so that settings may be shown.
+import * as z from "zod";
+
+const path = z.string().min(1);
+const days = z.number().positive();
+
+/** `user:password@` in an address would end up in logs. */
+const natsServer = z.string().regex(/^((nats|tls):\/\/)?[^@/\s]+$/, "nats://host:port; credentials go into `auth`");
+
+export const natsConfig = z.strictObject({
+  servers: z.array(natsServer).min(1),
+  auth: z
+    .union([
+      z.strictObject({ credentialsFile: path.describe("A .creds file: JWT and NKey seed") }),
+      z.strictObject({ tokenFile: path }),
+      z.strictObject({ user: z.string().min(1), passwordFile: path }),
+    ])
+    .optional(),
+  tls: z.strictObject({ caFile: path.optional() }).optional(),
+  stream: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/)
+    .default("HOTSEAT_EVENTS")
+    .describe("Made at start unless it is there; its limits are yours to change then"),
+  subjectPrefix: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/)
+    .default("hotseat.events")
+    .describe("Subjects are <prefix>.<event type>.<VM id, or region>"),
+  replicas: z.int().min(1).max(5).default(1),
+  maxAgeDays: days.default(7),
+  maxBytes: z.int().min(1_000_000).default(1_000_000_000),
+});
+export type NatsConfig = z.infer<typeof natsConfig>;
+
+export const kafkaConfig = z.strictObject({
+  brokers: z.array(z.string().regex(/^[^@/\s:]+:\d{1,5}$/, "host:port")).min(1),
+  topic: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,249}$/)
+    .default("hotseat.events")
+    .describe("Must exist; its partitions are yours to choose"),
+  sasl: z
+    .strictObject({
+      mechanism: z.enum(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]),
+      username: z.string().min(1),
+      passwordFile: path,
+    })
+    .optional(),
+  tls: z.strictObject({ caFile: path.optional() }).optional(),
+});
+export type KafkaConfig = z.infer<typeof kafkaConfig>;
+
+export const eventsConfig = z.strictObject({
+  nats: natsConfig.optional(),
+  kafka: kafkaConfig.optional(),
+});
+export type EventsConfig = z.infer<typeof eventsConfig>;

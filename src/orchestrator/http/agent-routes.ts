@@ -1,0 +1,37 @@
+// The endpoints that are the agents' own: enrolling, tokens, heartbeats.
+import { orchestratorRoutes as routes } from "../../contracts/orchestrator.js";
+import { Problem } from "../../contracts/problems.js";
+import { agentTokenSeconds } from "../../platform/auth.js";
+import type { Clock } from "../../platform/clock.js";
+import { type HttpServer, serve } from "../../platform/http.js";
+import { hashKey } from "../../platform/secrets.js";
+import type { EnrolmentStore } from "../agents/enrolment-store.js";
+import type { LeaseStore } from "../agents/lease-store.js";
+import { checkProof } from "../agents/proof.js";
+
+export function serveAgents(
+  server: HttpServer,
+  deps: { enrolments: EnrolmentStore; leases: LeaseStore; leaseSeconds: number; clock: Clock },
+): void {
+  const { enrolments, leases, leaseSeconds, clock } = deps;
+  const token = async (vmId: string, epoch: number) => ({
+    status: 200 as const,
+    body: {
+      token: await server.authenticator.mintAgentToken(vmId, epoch),
+      expiresInSeconds: agentTokenSeconds,
+    },
+  });
+  serve(server, routes.enrol, async ({ params: { vmId }, body, caller }) => {
+    if (caller.kind !== "bootstrap") throw new Problem("forbidden");
+    return token(vmId, await enrolments.enrol(vmId, hashKey(caller.token), body.publicKey, body.epoch));
+  });
+  serve(server, routes.renew, async ({ params: { vmId }, body }) => {
+    const { key, epoch } = await enrolments.keyOf(vmId, body.epoch);
+    await checkProof(body.proof, { key, vmId, nowMs: clock.now() });
+    return token(vmId, epoch);
+  });
+  serve(server, routes.heartbeat, async ({ params: { vmId }, caller }) => {
+    if (caller.kind !== "agent") throw new Problem("forbidden");
+    return { status: 200, body: { ...(await leases.renew({ vmId, epoch: caller.epoch })), leaseSeconds } };
+  });
+}

@@ -1,0 +1,26 @@
+// Why sessions got their VMs, kept for as long as events are. (Written with each seat: seats-store.ts, placement-store.ts.)
+import type { Database } from "../../platform/database.js";
+import { type Decision, decodeDecision } from "./decision.js";
+
+export interface KeptDecision {
+  readonly vmId: string;
+  readonly decidedAt: Date;
+  readonly why: Decision;
+}
+
+export class PlacementDecisions {
+  constructor(private readonly db: Database) {}
+
+  /** About the session's latest seat; null: it never had one, or that is long ago. */
+  async find(sessionId: string): Promise<KeptDecision | null> {
+    const row = await this.db.maybeOne<{ vmId: string; decidedAt: Date; why: string }>(
+      `select vm_id as "vmId", decided_at as "decidedAt", why from orchestrator.decisions where session_id = $1`,
+      [sessionId],
+    );
+    return row && { ...row, why: decodeDecision(row.why) };
+  }
+
+  async forget(before: Date): Promise<void> {
+    await this.db.query("delete from orchestrator.decisions where decided_at < $1", [before]);
+  }
+}

@@ -1,0 +1,257 @@
+// Seats given and given back in batches: one statement each, which is one transaction (ADR 10).
+//
+// The database is the arbiter between replicas. Each statement locks the VMs it is about in id order, which makes it
+// see their newest committed state, and gives what still fits: of the sessions chosen for one VM the first ones whose
+// units together fit. What got nothing is told so, with the VM's true state for choosing again, in the same round trip. The session's row is inserted before the VM is charged for it, so a session known already costs nothing, even
+// when another replica inserts it at the same instant.
+//
+// Order of locks: VMs by id, then placements by session id (vm-rows-store.ts). Traps met on the way: the VM's units
+// are set from the locked row, since `v.used_units + n` may still be the snapshot's; the room is judged in `win` and not
+// in the update's condition, which would lose seats silently; and where the planner may take one temporary result for
+// small it joins two in quadratic time (half of the statement's, at 256 seats): `(x in (select …)) is true` is a hash.
+import type { SeatSpec, VmStatus } from "../../contracts/orchestrator.js";
+import type { Database } from "../../platform/database.js";
+import type { ExpectedVersions } from "../../platform/etag.js";
+import { changesChannel } from "../events/outbox-store.js";
+import { nextStatus, type VmChange, vmTransitions } from "../vm/lifecycle.js";
+import type { Demand } from "./demand.js";
+import type { VmState } from "./fleet-index.js";
+import { unitsPerVm } from "./seats.js";
+
+/** A session that wants a seat, as it is kept. */
+export interface NewPlacement {
+  readonly sessionId: string;
+  readonly tenant: string;
+  readonly demand: Demand;
+  readonly spec: SeatSpec;
+  readonly expiresAt: Date;
+}
+
+export interface ChosenSeat {
+  readonly placement: NewPlacement;
+  readonly vmId: string;
+  readonly units: number;
+  /** Why, as it is stored. */
+  readonly why: string;
+}
+
+/**
+ * `known`: the session has a seat or waits already. `queue`: others wait, nobody overtakes them. `lost`: the VM has no
+ * room for it any more.
+ */
+export type GivenOutcome = "seated" | "known" | "queue" | "lost";
+
+export type VmNews = VmState & { readonly vmId: string };
+
+export interface Given {
+  /** In the order given. */
+  readonly outcomes: readonly GivenOutcome[];
+  /** The VMs asked for, as the commit left them; one that is missing is gone. */
+  readonly vms: readonly VmNews[];
+}
+
+export interface Leaving {
+  readonly sessionId: string;
+  /** Only from there; null: wherever it sits. */
+  readonly vmId: string | null;
+  readonly reason: string;
+  /** Versions of the VM this is meant for. */
+  readonly expected: ExpectedVersions;
+}
+
+export interface GivenBack {
+  /** In the order given. */
+  readonly left: readonly boolean[];
+  /** The VMs they sat on, as the commit left them. */
+  readonly vms: readonly VmNews[];
+}
+
+/** The lifecycle table in SQL: the state after the change, null where it may not happen. */
+const statusAfter = (change: VmChange, status: string): string => {
+  const rows = (Object.keys(vmTransitions) as VmStatus[]).flatMap((from) => {
+    const to = nextStatus(from, change);
+    return to === null ? [] : [`when '${from}' then '${to}'`];
+  });
+  return `case ${status} ${rows.join(" ")} end`;
+};
+
+const changedVms = (changed: string) => `
+select null, null, vm_id, status, version, reachable, used_units from ${changed}
+ union all
+select null, null, vm_id, status, version, reachable, used_units from locked
+ where (vm_id in (select vm_id from ${changed})) is not true`;
+
+const giveStatement = {
+  name: "seats-give",
+  text: `
+with kind as materialized (
+  select kind, demand, spec from jsonb_to_recordset($9::jsonb) as k (kind integer, demand jsonb, spec jsonb)
+), req as materialized (
+  select r.*, k.demand, k.spec || jsonb_build_object('sessionId', r.sid) as spec
+    from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::timestamptz[], $7::integer[])
+           with ordinality as r (sid, vm, units, why, tenant, expires, kind, ord)
+    join kind k using (kind)
+), known as materialized (
+  select session_id from orchestrator.placements where session_id = any($1::text[])
+), locked as materialized (
+  select vm_id, region, template_id, status, version, reachable, used_units,
+         ${statusAfter("assigned", "status")} as after
+    from orchestrator.vms where vm_id = any($2::text[]) order by vm_id for no key update
+), win as materialized (
+  select fit.* from (
+    select r.*, l.region, l.template_id, l.version, l.used_units, l.after,
+           l.used_units + sum(r.units) over (partition by r.vm order by r.ord) as filled
+      from req r join locked l on l.vm_id = r.vm
+     where l.reachable and l.after is not null and (r.sid in (select session_id from known)) is not true) fit
+   where fit.filled <= ${unitsPerVm}
+     and not exists (select from orchestrator.placements where vm_id is null)
+), seated as (
+  insert into orchestrator.placements (session_id, tenant, demand, spec, expires_at, vm_id, units, assigned_at)
+  select sid, tenant, demand, spec, expires, vm, units, $8 from win order by sid
+  on conflict (session_id) do nothing returning session_id
+), charged as (
+  update orchestrator.vms v
+     set used_units = w.used_units + w.units, status = w.after, version = w.version + 1
+    from (select vm, used_units, version, after, sum(units) as units from win
+           where (sid in (select session_id from seated)) is true group by 1, 2, 3, 4) w
+   where v.vm_id = w.vm
+  returning v.vm_id, v.status, v.version, v.reachable, v.used_units
+), told as (
+  insert into orchestrator.outbox (type, subject, vm_version, data, created_at)
+  select 'SessionAssigned', vm, version + 1, jsonb_build_object(
+           'vmId', vm, 'region', region, 'templateId', template_id, 'sessionId', sid), $8
+    from win where (sid in (select session_id from seated)) is true order by ord
+), decided as (
+  insert into orchestrator.decisions (session_id, vm_id, decided_at, why)
+  select sid, vm, $8, why from win where (sid in (select session_id from seated)) is true order by sid
+  on conflict (session_id) do update
+     set vm_id = excluded.vm_id, decided_at = excluded.decided_at, why = excluded.why
+), signalled as materialized (
+  select count(pg_notify('${changesChannel}', 'events')) as signals from (select from seated limit 1) one
+)
+select r.ord, case when (r.sid in (select session_id from seated)) is true then 'seated'
+                   when r.ord in (select ord from win) or r.sid in (select session_id from known) then 'known'
+                   when exists (select from orchestrator.placements where vm_id is null) then 'queue'
+                   else 'lost' end as outcome,
+       null as "vmId", null as status, null::integer as version, null::boolean as reachable, null::integer as "usedUnits"
+  from req r where (select signals from signalled) is not null
+ union all ${changedVms("charged")}`,
+};
+
+const giveBackStatement = {
+  name: "seats-give-back",
+  text: `
+with req as materialized (
+  select * from jsonb_to_recordset($2::jsonb) as r (ord integer, sid text, vm text, reason text, expected integer[])
+), seat as materialized (
+  select p.session_id, p.vm_id from orchestrator.placements p where p.session_id = any($1::text[]) and p.vm_id is not null
+), locked as materialized (
+  select vm_id, region, template_id, status, version, reachable, used_units,
+         ${statusAfter("released", "status")} as released, ${statusAfter("emptied", "status")} as emptied
+    from orchestrator.vms where vm_id = any(array(select vm_id from seat)) order by vm_id for no key update
+), gone as (  -- the count makes all locks come first; a seat that moved meanwhile is not deleted
+  delete from orchestrator.placements p using req r, seat s, locked l
+   where p.session_id = r.sid and s.session_id = r.sid and (r.vm is null or r.vm = s.vm_id)
+     and l.vm_id = s.vm_id and l.released is not null and (r.expected is null or l.version = any (r.expected))
+     and p.vm_id = s.vm_id and (select count(*) from locked) >= 0
+  returning p.session_id, p.units, r.ord, r.reason, l.*
+), freed as (
+  update orchestrator.vms v
+     set used_units = w.used_units - w.units, version = w.version + 1,
+         status = case when w.used_units = w.units then w.emptied else w.released end
+    from (select vm_id, used_units, version, emptied, released, sum(units) as units from gone group by 1, 2, 3, 4, 5) w
+   where v.vm_id = w.vm_id
+  returning v.vm_id, v.status, v.version, v.reachable, v.used_units
+), told as (
+  insert into orchestrator.outbox (type, subject, vm_version, data, created_at)
+  select 'SessionReleased', vm_id, version + 1, jsonb_build_object(
+           'vmId', vm_id, 'region', region, 'templateId', template_id, 'sessionId', session_id,
+           'reason', reason, 'next', 'none'), $3
+    from gone order by ord
+), signalled as materialized (
+  select count(pg_notify('${changesChannel}', signal)) as signals
+    from unnest(array['events', 'waiting', 'reconcile']) as signal
+   where case signal when 'reconcile' then exists (select from freed where status = 'DRAINING' and used_units = 0)
+                     else exists (select from gone) end
+)
+select r.ord, (r.sid in (select session_id from gone)) is true as left,
+       null as "vmId", null as status, null::integer as version, null::boolean as reachable, null::integer as "usedUnits"
+  from req r where (select signals from signalled) is not null
+ union all ${changedVms("freed")}`,
+};
+
+const demandTexts = new WeakMap<Demand, string>();
+
+function textOf(demand: Demand): string {
+  const known = demandTexts.get(demand);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(demand);
+  demandTexts.set(demand, text);
+  return text;
+}
+
+/** What many sessions of a batch have in common is sent, and parsed, once. */
+class Kinds {
+  readonly #kinds = new Map<string, number>();
+
+  of({ demand, spec: { sessionId: _, ...spec } }: NewPlacement): number {
+    const text = `"demand":${textOf(demand)},"spec":${JSON.stringify(spec)}`;
+    const kind = this.#kinds.get(text) ?? this.#kinds.size;
+    this.#kinds.set(text, kind);
+    return kind;
+  }
+
+  toJson(): string {
+    return `[${[...this.#kinds].map(([text, kind]) => `{"kind":${kind},${text}}`).join()}]`;
+  }
+}
+
+type AnswerRow<Answer> = ({ readonly ord: number; readonly vmId: null } & Answer) | ({ readonly ord: null } & VmNews);
+
+export class SeatsStore {
+  constructor(private readonly db: Database) {}
+
+  /** Gives each session the seat chosen for it, if it is still there. Of two for one session the second is `known`. */
+  async give(seats: readonly ChosenSeat[], at: Date): Promise<Given> {
+    // One statement cannot insert a row and then find it.
+    const first = new Map(seats.map((seat) => [seat.placement.sessionId, seat] as const).toReversed());
+    const given = [...first.values()];
+    const kinds = new Kinds();
+    const rows = await this.db.query<AnswerRow<{ outcome: GivenOutcome }>>(giveStatement, [
+      given.map(({ placement }) => placement.sessionId),
+      given.map(({ vmId }) => vmId),
+      given.map(({ units }) => units),
+      given.map(({ why }) => why),
+      given.map(({ placement }) => placement.tenant),
+      given.map(({ placement }) => placement.expiresAt),
+      given.map(({ placement }) => kinds.of(placement)),
+      at,
+      kinds.toJson(),
+    ]);
+    const outcomes = new Map<ChosenSeat, GivenOutcome>();
+    for (const row of rows) if (row.ord !== null) outcomes.set(given[row.ord - 1]!, row.outcome);
+    return { outcomes: seats.map((seat) => outcomes.get(seat) ?? "known"), vms: newsOf(rows) };
+  }
+
+  /** Takes each session's seat away. False: it has none (there), or the VM is at another version. */
+  async giveBack(leavings: readonly Leaving[], at: Date): Promise<GivenBack> {
+    const rows = await this.db.query<AnswerRow<{ left: boolean }>>(giveBackStatement, [
+      leavings.map(({ sessionId }) => sessionId),
+      JSON.stringify(
+        leavings.map(({ sessionId, vmId, reason, expected }, ord) => ({
+          ord,
+          sid: sessionId,
+          vm: vmId,
+          reason,
+          expected,
+        })),
+      ),
+      at,
+    ]);
+    const left = leavings.map(() => false);
+    for (const row of rows) if (row.ord !== null) left[row.ord] = row.left;
+    return { left, vms: newsOf(rows) };
+  }
+}
+
+const newsOf = (rows: readonly AnswerRow<unknown>[]): VmNews[] => rows.filter((row) => row.ord === null);

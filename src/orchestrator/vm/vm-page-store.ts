@@ -1,0 +1,117 @@
+// VMs as they are read: one, or a page of those that match.
+import type { Capabilities, ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
+import type { Vm, VmStatus } from "../../contracts/orchestrator.js";
+import { Problem } from "../../contracts/problems.js";
+import type { Queryable } from "../../platform/database.js";
+
+export interface VmPageQuery {
+  /** Any of these. */
+  readonly status?: readonly VmStatus[] | undefined;
+  readonly region?: RegionId | undefined;
+  readonly templateId?: TemplateId | undefined;
+  readonly provider?: ProviderId | undefined;
+  readonly reachable?: "true" | "false" | undefined;
+  readonly sessionId?: string | undefined;
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}
+
+export interface VmPage {
+  readonly vms: Vm[];
+  readonly nextCursor: string | null;
+}
+
+export async function findVm(db: Queryable, vmId: string): Promise<Vm | null> {
+  const row = await db.maybeOne<VmRow>({ name: "vm-find", text: `${selectVm} where v.vm_id = $1` }, [vmId]);
+  return row && toVm(row);
+}
+
+/**
+ * Newest first. Pages go by creation and id, which never change: whatever happens between two pages, a VM that was
+ * there all the time is on exactly one of them. @throws Problem invalid-request for a cursor that is not ours
+ */
+export async function listVms(db: Queryable, query: VmPageQuery): Promise<VmPage> {
+  const { limit, cursor } = query;
+  const after = cursor === undefined ? null : parseCursor(cursor);
+  const rows = await db.query<VmRow>(
+    `${selectVm}
+      where ($1::text[] is null or v.status = any($1)) and ($2::text is null or v.region = $2)
+        and ($3::text is null or v.template_id = $3) and ($4::text is null or v.provider = $4)
+        and ($5::boolean is null or v.reachable = $5)
+        and ($6::text is null or v.vm_id = (select s.vm_id from orchestrator.placements s where s.session_id = $6))
+        and ($7::timestamptz is null or (v.created_at, v.vm_id) < ($7, $8))
+      order by v.created_at desc, v.vm_id desc limit $9`,
+    [
+      query.status ?? null,
+      query.region ?? null,
+      query.templateId ?? null,
+      query.provider ?? null,
+      query.reachable ?? null,
+      query.sessionId ?? null,
+      after?.createdAt ?? null,
+      after?.vmId ?? null,
+      limit + 1,
+    ],
+  );
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  return {
+    vms: page.map(toVm),
+    nextCursor: rows.length > limit && last ? `${last.cursorAt}_${last.vmId}` : null,
+  };
+}
+
+interface VmRow {
+  vmId: string;
+  templateId: TemplateId;
+  region: RegionId;
+  provider: ProviderId;
+  status: VmStatus;
+  reachable: boolean;
+  usedUnits: number;
+  sessions: string[];
+  capabilities: Capabilities | null;
+  error: { code: string; message: string } | null;
+  reason: string | null;
+  createdAt: Date;
+  readyAt: Date | null;
+  terminatedAt: Date | null;
+  version: number;
+  cursorAt: string;
+}
+
+const selectVm = `
+  select v.vm_id as "vmId", v.template_id as "templateId", v.region, v.provider, v.status, v.reachable,
+         v.used_units as "usedUnits", v.capabilities, v.error, v.reason, v.created_at as "createdAt",
+         v.ready_at as "readyAt", v.terminated_at as "terminatedAt", v.version,
+         (extract(epoch from v.created_at) * 1000000)::bigint::text as "cursorAt",
+         array(select p.session_id from orchestrator.placements p where p.vm_id = v.vm_id
+                order by p.assigned_at, p.session_id) as sessions
+    from orchestrator.vms v`;
+
+function toVm({ usedUnits, cursorAt: _, ...row }: VmRow): Vm {
+  return {
+    ...row,
+    units: { total: 60, used: usedUnits },
+    createdAt: row.createdAt.toISOString(),
+    readyAt: row.readyAt?.toISOString() ?? null,
+    terminatedAt: row.terminatedAt?.toISOString() ?? null,
+  };
+}
+
+/** `<created, µs since the epoch>_<vm id>`: keyset pages stay put while VMs come and go. */
+function parseCursor(cursor: string): { createdAt: string; vmId: string } {
+  const match = /^(\d{1,16})_([A-Za-z0-9_-]{1,64})$/.exec(cursor);
+  if (match === null) throw badCursor();
+  const micros = Number(match[1]);
+  const seconds = Math.floor(micros / 1_000_000);
+  const instant = new Date(seconds * 1000);
+  if (Number.isNaN(instant.getTime())) throw badCursor();
+  const fraction = String(micros % 1_000_000).padStart(6, "0");
+  return { createdAt: instant.toISOString().replace(/\.000Z$/, `.${fraction}Z`), vmId: match[2]! };
+}
+
+const badCursor = () => {
+  const message = "must be the nextCursor of an earlier page";
+  return new Problem("invalid-request", `cursor ${message}.`, { errors: [{ field: "cursor", message }] });
+};
