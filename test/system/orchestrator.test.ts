@@ -555,6 +555,7 @@ describe("an agent", () => {
           pointer: "relative",
           bitrateKbpsMin: 8_000,
           bitrateKbpsMax: 15_000,
+          idleMs: 600_000,
         },
       ],
     });

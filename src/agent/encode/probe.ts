@@ -1,6 +1,7 @@
 // What this machine's encoder sustains, found by encoding: moving pictures at 720p, flat out, for half a second after a
 // warm-up. The best stretch of frames counts: what slows the others down (a starting database, a neighbour's burst) is
-// not the encoder's speed, and the headroom in video-mode.ts is there for what runs beside it. A machine whose encoder does not work throws here, before any session is promised to it.
+// not the encoder's speed, and the headroom in video-mode.ts is there for what runs beside it. A machine whose encoder
+// does not work throws here, before any session is promised to it.
 import type { Capabilities } from "../../contracts/catalog.js";
 import { encoderThreads, pictureBytes, VideoEncoder, videoClockRate, videoEncoderName } from "./video-encoder.js";
 import { sustainedMode } from "./video-mode.js";
