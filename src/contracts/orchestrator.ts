@@ -176,8 +176,8 @@ export type FindVmAnswer = z.infer<typeof found>;
 
 /** A query parameter given once, several times, or with commas. */
 const anyOf = <V extends string>(one: z.ZodType<V>) =>
-  z.union([z.string(), z.array(z.string())]).transform((given, context): V[] => {
-    const values = [given].flat().flatMap((text) => text.split(","));
+  z.union([text(200), z.array(text(200)).max(20)]).transform((given, context): V[] => {
+    const values = [given].flat().flatMap((list) => list.split(","));
     const wrong = values.find((value) => !one.safeParse(value).success);
     if (wrong === undefined) return values as V[];
     context.addIssue({ code: "custom", message: `"${wrong}" is not one of its values`, input: given });

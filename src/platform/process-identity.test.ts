@@ -27,10 +27,14 @@ test("an ended child is gone", async () => {
 });
 
 test.runIf(process.platform === "linux")("a zombie is gone, though its pid is not free yet", async () => {
-  // The shell becomes `sleep`, which never reaps the child it inherits.
-  const parent = spawn("/bin/sh", ["-c", "true & echo $!; exec sleep 30"], { stdio: ["ignore", "pipe", "ignore"] });
+  // The shell becomes `sleep`, which never reaps the child it inherits; the child ends only then, at its input's end.
+  const parent = spawn("/bin/sh", ["-c", "cat <&3 & echo $!; exec sleep 30 3<&-"], {
+    stdio: ["ignore", "pipe", "ignore", "pipe"],
+  });
   try {
-    const pid = Number(String(await once(parent.stdout, "data")));
+    const pid = Number(String(await once(parent.stdout!, "data")));
+    await expect.poll(() => commandLine(parent.pid!)).toBe("sleep 30");
+    parent.stdio[3]!.destroy();
     await expect.poll(() => processIdentity(pid)).toBeNull();
     expect(() => process.kill(pid, 0)).not.toThrow();
   } finally {

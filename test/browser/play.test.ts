@@ -10,6 +10,7 @@ import {
   shipMovesWhile,
   shipMovesWith,
   shipPosition,
+  shipRests,
   tiltStick,
   watchConnections,
 } from "../support/picture.js";
@@ -67,7 +68,7 @@ describe("a person with a laptop", () => {
     expect(left).toBeLessThan(-0.1);
     expect(right).toBeGreaterThan(0.1);
 
-    const rest = await until("the ship is seen", async () => (await shipPosition(page)) ?? undefined);
+    const rest = await shipRests(page);
     for (let frame = 0; frame < 30; frame++) {
       const now = await shipPosition(page);
       if (now !== null) expect(Math.abs(now - rest)).toBeLessThan(0.04);
@@ -102,14 +103,7 @@ describe("a person with a laptop", () => {
     const { page } = browser;
     await page.keyboard.down("ArrowRight");
     await page.evaluate(() => window.dispatchEvent(new Event("blur")));
-    let last = -1;
-    await until("the ship rests", async () => {
-      const now = await shipPosition(page);
-      const rests = now !== null && Math.abs(now - last) < 0.002;
-      last = now ?? -1;
-      return rests || undefined;
-    });
-    expect(last, "it was stopped, not by the picture's edge").toBeLessThan(0.9);
+    expect(await shipRests(page), "it was stopped, not by the picture's edge").toBeLessThan(0.9);
     await page.keyboard.up("ArrowRight");
   });
 

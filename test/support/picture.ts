@@ -40,6 +40,18 @@ export async function shipPosition(page: Page): Promise<number | null> {
   return count < 20 ? null : sum / count / 320;
 }
 
+/** Where the ship stays, once it no longer glides. */
+export async function shipRests(page: Page): Promise<number> {
+  let last = -1;
+  let still = 0;
+  return until("the ship rests", async () => {
+    const now = await shipPosition(page);
+    still = now !== null && Math.abs(now - last) < 0.003 ? still + 1 : 0;
+    last = now ?? -1;
+    return still >= 3 ? last : undefined;
+  });
+}
+
 /** Keeps doing something until the ship has moved by a tenth of the picture; the signed way it went. */
 export async function shipMovesWhile(page: Page, what: string, act: () => Promise<unknown>): Promise<number> {
   const before = await until("the ship is seen", async () => (await shipPosition(page)) ?? undefined);
