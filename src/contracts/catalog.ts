@@ -50,13 +50,15 @@ export const pointerMode = z.enum(["relative", "absolute"]);
 export type PointerMode = z.infer<typeof pointerMode>;
 
 /** A game as players and integrators see it. */
-export const gameSummary = z.object({
-  gameId,
-  title: z.string(),
-  tagline: z.string().describe("One sentence for the games list"),
-  controls: z.array(z.object({ input: z.enum(["keyboard", "mouse", "gamepad"]), text: z.string() })),
-  presetId,
-});
+export const gameSummary = z
+  .object({
+    gameId,
+    title: z.string(),
+    tagline: z.string().describe("One sentence for the games list"),
+    controls: z.array(z.object({ input: z.enum(["keyboard", "mouse", "gamepad"]), text: z.string() })),
+    presetId,
+  })
+  .meta({ id: "Game" });
 export type GameSummary = z.infer<typeof gameSummary>;
 
 /** What an agent found its machine to sustain: its encoder, and the largest mode one session may run at. */

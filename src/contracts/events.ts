@@ -38,13 +38,15 @@ const envelope = <T extends EventType>(type: T) =>
     data: eventData[type],
   });
 
-export const vmEvent = z.discriminatedUnion("type", [
-  envelope("VMProvisioned"),
-  envelope("VMReady"),
-  envelope("VMError"),
-  envelope("VMPoolLowCapacity"),
-  envelope("VMTerminated"),
-  envelope("SessionAssigned"),
-  envelope("SessionReleased"),
-]);
+export const vmEvent = z
+  .discriminatedUnion("type", [
+    envelope("VMProvisioned"),
+    envelope("VMReady"),
+    envelope("VMError"),
+    envelope("VMPoolLowCapacity"),
+    envelope("VMTerminated"),
+    envelope("SessionAssigned"),
+    envelope("SessionReleased"),
+  ])
+  .meta({ id: "VmEvent" });
 export type VmEvent = z.infer<typeof vmEvent>;

@@ -15,13 +15,31 @@ const securityOf = {
   player: "ticket",
 } as const;
 
-/** JSON Schema 2020-12, the dialect of OpenAPI 3.1. `io`: what a client sends (input) or gets (output). */
-const schemaOf = (schema: z.ZodType, io: "input" | "output"): Json => {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { target: "draft-2020-12", io, unrepresentable: "any" });
-  return rest;
-};
+type SchemaOf = (schema: z.ZodType, io: "input" | "output") => Json;
 
-const parametersOf = (schema: z.ZodObject | undefined, where: "path" | "query"): Json[] =>
+/**
+ * JSON Schema 2020-12, the dialect of OpenAPI 3.1; `io`: what a client sends (input) or gets (output). Schemas that have
+ * a name (`.meta({ id })`) are collected in `named` and referred to, so that generated clients have types of that name.
+ */
+const schemaWriter =
+  (named: Record<string, Json>): SchemaOf =>
+  (schema, io) => {
+    const written = z.toJSONSchema(schema, { target: "draft-2020-12", io, unrepresentable: "any" });
+    const { $schema: _, $defs = {}, ...rest } = refersToComponents(written);
+    const own = typeof rest.id === "string" ? { [rest.id]: rest } : {};
+    for (const [name, definition] of Object.entries({ ...($defs as Record<string, Json>), ...own })) {
+      const { id: __, ...known } = definition;
+      if (named[name] !== undefined && JSON.stringify(named[name]) !== JSON.stringify(known))
+        throw new Error(`two schemas are named ${name}`);
+      named[name] = known;
+    }
+    return typeof rest.id === "string" ? { $ref: `#/components/schemas/${rest.id}` } : rest;
+  };
+
+const refersToComponents = (schema: unknown): Json =>
+  JSON.parse(JSON.stringify(schema).replaceAll('"#/$defs/', '"#/components/schemas/'));
+
+const parametersOf = (schema: z.ZodObject | undefined, where: "path" | "query", schemaOf: SchemaOf): Json[] =>
   Object.entries(schema?.shape ?? {}).map(([name, field]) => ({
     name,
     in: where,
@@ -71,7 +89,7 @@ const responseHeaders = (route: Route): Json => {
   return Object.keys(headers).length === 0 ? {} : { headers };
 };
 
-function operationOf(route: Route): Json {
+function operationOf(route: Route, schemaOf: SchemaOf): Json {
   const open = route.callers.includes("anyone");
   const content = route.path.endsWith("/events") ? "text/event-stream" : "application/json";
   const responses: [string, Json][] = Object.entries(route.responses).map(([status, { description, schema }]) => [
@@ -86,8 +104,8 @@ function operationOf(route: Route): Json {
     summary: route.summary,
     description: open ? "No credential needed." : `For: ${route.callers.join(", ")}.`,
     parameters: [
-      ...parametersOf(route.params, "path"),
-      ...parametersOf(route.query, "query"),
+      ...parametersOf(route.params, "path", schemaOf),
+      ...parametersOf(route.query, "query", schemaOf),
       ...requestHeaders(route),
     ],
     ...(route.body === undefined
@@ -105,10 +123,13 @@ function operationOf(route: Route): Json {
 
 /** The whole document; `version` is the package's. */
 export function openApiDocument(routes: readonly Route[], version: string): Json {
+  const schemas: Record<string, Json> = {};
+  const schemaOf = schemaWriter(schemas);
+  const problem = schemaOf(problemDocument, "output");
   const paths: Record<string, Json> = {};
   for (const route of routes) {
     const path = route.path.replace(/:(\w+)/g, "{$1}");
-    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route) };
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route, schemaOf) };
   }
   const problems = Object.entries(problemTypes).map(
     ([name, { status, title }]) => `\`${name}\` (${status}): ${title}.`,
@@ -123,10 +144,11 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
     },
     paths,
     components: {
+      schemas,
       responses: {
         Problem: {
           description: "An RFC 9457 problem document",
-          content: { "application/problem+json": { schema: schemaOf(problemDocument, "output") } },
+          content: { "application/problem+json": { schema: problem } },
         },
       },
       securitySchemes: {

@@ -56,7 +56,8 @@ export const vm = z
     terminatedAt: instant.nullable(),
     version: z.int(),
   })
-  .describe("One GPU VM. A VM is 60 units; a session takes 60 / min(template's, preset's, agent's sessions)");
+  .describe("One GPU VM. A VM is 60 units; a session takes 60 / min(template's, preset's, agent's sessions)")
+  .meta({ id: "Vm" });
 export type Vm = z.infer<typeof vm>;
 
 /** Who will use the seat: a browser needs a VM that really streams, `api` also takes a simulated one. */
@@ -82,87 +83,99 @@ export const assignRequest = z.union([
 ]);
 
 /** The seat of one session, or its place in the queue. Asking again with the same sessionId answers the same. */
-export const assignment = z.discriminatedUnion("status", [
-  z.object({
-    status: z.literal("ASSIGNED"),
-    sessionId,
-    vmId,
-    region: regionId,
-    templateId,
-    provider: providerId,
-  }),
-  z.object({
-    status: z.enum(["PROVISIONING", "QUEUED"]),
-    sessionId,
-    region: regionId.describe("The region it waits for first"),
-    position: z.int().min(1).describe("1 is next"),
-    etaSeconds: z.number().nullable().describe("null when nothing under way would free a seat"),
-    reason: z.string().describe("Why there is no seat now, in words"),
-  }),
-]);
+export const assignment = z
+  .discriminatedUnion("status", [
+    z.object({
+      status: z.literal("ASSIGNED"),
+      sessionId,
+      vmId,
+      region: regionId,
+      templateId,
+      provider: providerId,
+    }),
+    z.object({
+      status: z.enum(["PROVISIONING", "QUEUED"]),
+      sessionId,
+      region: regionId.describe("The region it waits for first"),
+      position: z.int().min(1).describe("1 is next"),
+      etaSeconds: z.number().nullable().describe("null when nothing under way would free a seat"),
+      reason: z.string().describe("Why there is no seat now, in words"),
+    }),
+  ])
+  .meta({ id: "Assignment" });
 export type Assignment = z.infer<typeof assignment>;
 
 /** What the agent must be running now: its heartbeat's answer, level-triggered. */
-export const seatSpec = z.object({
-  sessionId,
-  gameId,
-  title: z.string().describe("The game's, for people"),
-  pointer: pointerMode,
-  presetId,
-  mode: videoMode.describe("The preset's mode, cut by the request's cap; the agent may run below it"),
-  bitrateKbpsMin: z.int(),
-  bitrateKbpsMax: z.int(),
-  idleMs: z.number().positive().describe("A player who touches nothing for so long is idle: the session ends"),
-});
+export const seatSpec = z
+  .object({
+    sessionId,
+    gameId,
+    title: z.string().describe("The game's, for people"),
+    pointer: pointerMode,
+    presetId,
+    mode: videoMode.describe("The preset's mode, cut by the request's cap; the agent may run below it"),
+    bitrateKbpsMin: z.int(),
+    bitrateKbpsMax: z.int(),
+    idleMs: z.number().positive().describe("A player who touches nothing for so long is idle: the session ends"),
+  })
+  .meta({ id: "Seat" });
 export type SeatSpec = z.infer<typeof seatSpec>;
 
-export const regionCapacity = z.object({
-  region: regionId,
-  availableVms: z.int().describe("VMs that take a standard session now"),
-  provisioningVms: z.int().describe("PROVISIONING or BOOTING"),
-  totalUnits: z.int(),
-  usedUnits: z.int(),
-  freeUnits: z.int(),
-  totalSessions: z.int().describe("Standard-preset sessions its VMs could carry"),
-  usedSessions: z.int(),
-  freeSessions: z.int(),
-  waiting: z.int(),
-  queueSeconds: z.number().nullable().describe("0 with a free seat, else until the next is expected; null: unknown"),
-  fallback: z.array(regionId).describe("Where its sessions go when it is full, in order"),
-  notes: z.array(z.string()).describe("In words: templates the provider lately had no capacity for, and what follows"),
-});
+export const regionCapacity = z
+  .object({
+    region: regionId,
+    availableVms: z.int().describe("VMs that take a standard session now"),
+    provisioningVms: z.int().describe("PROVISIONING or BOOTING"),
+    totalUnits: z.int(),
+    usedUnits: z.int(),
+    freeUnits: z.int(),
+    totalSessions: z.int().describe("Standard-preset sessions its VMs could carry"),
+    usedSessions: z.int(),
+    freeSessions: z.int(),
+    waiting: z.int(),
+    queueSeconds: z.number().nullable().describe("0 with a free seat, else until the next is expected; null: unknown"),
+    fallback: z.array(regionId).describe("Where its sessions go when it is full, in order"),
+    notes: z
+      .array(z.string())
+      .describe("In words: templates the provider lately had no capacity for, and what follows"),
+  })
+  .meta({ id: "RegionCapacity" });
 export type RegionCapacity = z.infer<typeof regionCapacity>;
 
-export const fleetMetrics = z.object({
-  vms: z.int().describe("Not TERMINATED, without TEMPLATE rows"),
-  byStatus: z.record(vmStatus, z.int()),
-  byRegion: z.record(regionId, z.int()),
-  units: z.object({ total: z.int(), used: z.int(), free: z.int() }),
-  sessions: z.object({ total: z.int(), used: z.int(), free: z.int() }),
-  waiting: z.int(),
-  regions: z.array(regionCapacity),
-});
+export const fleetMetrics = z
+  .object({
+    vms: z.int().describe("Not TERMINATED, without TEMPLATE rows"),
+    byStatus: z.record(vmStatus, z.int()),
+    byRegion: z.record(regionId, z.int()),
+    units: z.object({ total: z.int(), used: z.int(), free: z.int() }),
+    sessions: z.object({ total: z.int(), used: z.int(), free: z.int() }),
+    waiting: z.int(),
+    regions: z.array(regionCapacity),
+  })
+  .meta({ id: "FleetMetrics" });
 export type FleetMetrics = z.infer<typeof fleetMetrics>;
 
 export const rejectionCounts = z.record(z.string(), z.int()).describe("How many VMs were passed over, by reason");
 
 /** Why a session got its VM and not another. Kept for 7 days after the seat was given. */
-export const placementExplanation = z.object({
-  sessionId: sessionId.nullable().describe("null: a question of find-vm, no session"),
-  decidedAt: instant.describe("When it was decided; for a session without a VM, now"),
-  vm: z.object({ vmId, region: regionId, templateId }).nullable().describe("null: it has none yet"),
-  how: z
-    .enum(["free", "queue", "named"])
-    .nullable()
-    .describe("free: there was a free seat at once; queue: it waited for it; named: the caller named the VM"),
-  text: z.string().describe("Why this VM, in words"),
-  reasons: z
-    .array(z.object({ reason: z.string(), vms: z.int(), text: z.string() }))
-    .describe("How many VMs were passed over and why, the most frequent reason first"),
-  runnersUp: z
-    .array(z.object({ vmId, region: regionId, usedUnits: z.int(), text: z.string() }))
-    .describe("The five that would have been next, and why they were not first"),
-});
+export const placementExplanation = z
+  .object({
+    sessionId: sessionId.nullable().describe("null: a question of find-vm, no session"),
+    decidedAt: instant.describe("When it was decided; for a session without a VM, now"),
+    vm: z.object({ vmId, region: regionId, templateId }).nullable().describe("null: it has none yet"),
+    how: z
+      .enum(["free", "queue", "named"])
+      .nullable()
+      .describe("free: there was a free seat at once; queue: it waited for it; named: the caller named the VM"),
+    text: z.string().describe("Why this VM, in words"),
+    reasons: z
+      .array(z.object({ reason: z.string(), vms: z.int(), text: z.string() }))
+      .describe("How many VMs were passed over and why, the most frequent reason first"),
+    runnersUp: z
+      .array(z.object({ vmId, region: regionId, usedUnits: z.int(), text: z.string() }))
+      .describe("The five that would have been next, and why they were not first"),
+  })
+  .meta({ id: "PlacementExplanation" });
 export type PlacementExplanation = z.infer<typeof placementExplanation>;
 
 const found = z.object({

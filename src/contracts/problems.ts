@@ -44,7 +44,8 @@ export const problemDocument = z
     retryable: z.boolean(),
     errors: z.array(fieldError).optional(),
   })
-  .describe("An RFC 9457 problem document");
+  .describe("An RFC 9457 problem document")
+  .meta({ id: "Problem" });
 export type ProblemDocument = z.infer<typeof problemDocument>;
 
 /** Throw it anywhere below a handler: the HTTP edge answers with its document. */

@@ -32,11 +32,13 @@ export const iceServer = z.object({
 export type IceServer = z.infer<typeof iceServer>;
 
 /** Where a player connects. The URLs name the session, not the VM, so they are valid before there is one. */
-export const streamUrls = z.object({
-  signalling: z.url().describe("WebSocket: offer, answer, candidates, progress (docs/protocol.md)"),
-  control: z.url().describe("WebSocket: input, for networks where data channels do not open"),
-  iceServers: z.array(iceServer),
-});
+export const streamUrls = z
+  .object({
+    signalling: z.url().describe("WebSocket: offer, answer, candidates, progress (docs/protocol.md)"),
+    control: z.url().describe("WebSocket: input, for networks where data channels do not open"),
+    iceServers: z.array(iceServer),
+  })
+  .meta({ id: "StreamUrls" });
 export type StreamUrls = z.infer<typeof streamUrls>;
 
 /** A right to join one session once, within its lifetime. */
@@ -66,10 +68,11 @@ export const session = z
     endedAt: z.iso.datetime().nullable(),
     version: z.int(),
   })
-  .describe("One player's session of one game");
+  .describe("One player's session of one game")
+  .meta({ id: "Session" });
 export type Session = z.infer<typeof session>;
 
-export const createdSession = session.extend({ urls: streamUrls, ...ticket.shape });
+export const createdSession = session.extend({ urls: streamUrls, ...ticket.shape }).meta({ id: "CreatedSession" });
 export type CreatedSession = z.infer<typeof createdSession>;
 
 export const sessionRequest = z.strictObject({

@@ -7,15 +7,17 @@ import { streamUrls, ticket } from "./session.js";
 const base = "/api/streaming/v1";
 const sessionParams = z.object({ sessionId });
 
-export const streamStatus = z.object({
-  sessionId,
-  connection: z
-    .enum(["none", "waiting", "joining", "connected", "disconnected"])
-    .describe("none: no player here; waiting: for a seat; joining: signalling under way"),
-  vmId: z.string().nullable(),
-  players: z.int().describe("Signalling sockets open for the session on this node"),
-  since: z.iso.datetime().nullable(),
-});
+export const streamStatus = z
+  .object({
+    sessionId,
+    connection: z
+      .enum(["none", "waiting", "joining", "connected", "disconnected"])
+      .describe("none: no player here; waiting: for a seat; joining: signalling under way"),
+    vmId: z.string().nullable(),
+    players: z.int().describe("Signalling sockets open for the session on this node"),
+    since: z.iso.datetime().nullable(),
+  })
+  .meta({ id: "StreamStatus" });
 export type StreamStatus = z.infer<typeof streamStatus>;
 
 export const streamingRoutes = {

@@ -18,16 +18,16 @@ import { type Route, type RouteRequest, takesIdempotencyKey } from "../contracts
 import { type Authenticator, type Caller, cookieName } from "./auth.js";
 import type { ListenConfig } from "./config.js";
 import { type ExpectedVersions, etagOf, isKnown, parseIfMatch } from "./etag.js";
+import { answerProblem, bodyBytesMax, pathOf, problemType, toProblem } from "./http-problems.js";
 import { type Answers, isFinal, keyedCall } from "./idempotency.js";
 import { ListenError } from "./listen-error.js";
 import type { Log } from "./log.js";
+import { checkOrigin } from "./origin.js";
 import { hashKey } from "./secrets.js";
 
-const bodyBytesMax = 64 * 1024;
 const requestMsMax = 30_000;
 const closingHandshakeMsMax = 500;
 const requestsPer10sMax = 2_000;
-const problemType = "application/problem+json";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -308,26 +308,6 @@ function authorise(route: Route, request: FastifyRequest): void {
     throw new Problem("forbidden", "The ticket is for another session.");
 }
 
-// A page of another site must neither act through our cookie (CSRF) nor reach a loopback server by DNS rebinding.
-function checkOrigin(request: FastifyRequest, config: ListenConfig): void {
-  const publicUrl = config.publicUrl === undefined ? undefined : new URL(config.publicUrl);
-  const loopback = ["127.0.0.1", "localhost", "[::1]"];
-  const hosts = [...loopback, config.host, ...(publicUrl === undefined ? [] : [publicUrl.hostname])];
-  const wildcard = config.host === "0.0.0.0" || config.host === "::";
-  const hostname = request.host.replace(/:\d+$/, "");
-  if (!wildcard && !hosts.includes(hostname))
-    throw new Problem("forbidden", `This server is not ${hostname}: set its publicUrl if that is its name.`);
-  const { origin } = request.headers;
-  if (origin === undefined || (request.method === "GET" && request.headers.upgrade === undefined)) return;
-  const own = origin === `http://${request.host}` || origin === `https://${request.host}`;
-  if (
-    !own &&
-    origin !== publicUrl?.origin &&
-    !config.allowedOrigins.some((allowed) => new URL(allowed).origin === origin)
-  )
-    throw new Problem("forbidden", `Pages of ${origin} may not act here: add it to allowedOrigins if they should.`);
-}
-
 function parseJsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, text, done) => {
@@ -338,31 +318,4 @@ function parseJsonBodies(app: FastifyInstance): void {
       done(new Problem("invalid-request", "The body is not JSON."));
     }
   });
-}
-
-const pathOf = (request: FastifyRequest) => request.url.split("?", 1)[0];
-
-function toProblem(error: unknown): Problem {
-  if (error instanceof Problem) return error;
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code === "FST_ERR_CTP_BODY_TOO_LARGE")
-    return new Problem("too-large", `A body is at most ${bodyBytesMax} bytes.`, { cause: error });
-  if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE")
-    return new Problem("unsupported-media-type", undefined, { cause: error });
-  const status = error instanceof Error && "statusCode" in error ? Number(error.statusCode) : 500;
-  if (code.startsWith("FST_ERR_CTP"))
-    return new Problem("invalid-request", "The request cannot be read.", { cause: error });
-  // The router's and the file server's refusals: an address that names nothing we serve.
-  if (status < 500) return new Problem("not-found", "There is nothing at this address.", { cause: error });
-  return new Problem("internal", undefined, { cause: error });
-}
-
-function answerProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
-  if (problem.status >= 500) {
-    const level = problem.type === "unavailable" ? "warn" : "error";
-    log[level]({ err: problem.extra.cause ?? problem, method: request.method, path: pathOf(request) }, problem.message);
-  }
-  if (problem.type === "unauthenticated") void reply.header("www-authenticate", 'Bearer realm="hotseat"');
-  if (problem.type === "unavailable" || problem.type === "in-progress") void reply.header("retry-after", "1");
-  return reply.code(problem.status).type(problemType).send(problem.toDocument());
 }
