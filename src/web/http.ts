@@ -50,6 +50,10 @@ export async function mountWeb(server: HttpServer, { version }: { version: strin
     root: [join(here, "play"), join(here, "../public")],
     prefix: "/assets/",
     index: false,
+    // The SDK is for integrators' pages too; what it then opens is up to tickets and allowedOrigins.
+    setHeaders: (reply, path) => {
+      if (path.endsWith("/player.js")) void reply.header("access-control-allow-origin", "*");
+    },
   });
   await app.register(fastifyStatic, {
     root: [join(here, "docs"), swaggerFolder],
