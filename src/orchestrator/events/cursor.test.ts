@@ -44,7 +44,7 @@ class World {
   snapshot(cursor: Cursor, pageMax: number): Seen<Row> {
     const rows = this.committed.filter((row) => row.seq > cursor.seq).sort((a, b) => a.seq - b.seq);
     const xmin = this.#running[0]?.xid ?? this.#xid;
-    return { rows: rows.slice(0, pageMax), xmin, xmax: this.#xid };
+    return { rows: rows.slice(0, pageMax), xmin, nextXid: this.#xid };
   }
 
   #go(tx: Transaction): void {
@@ -125,11 +125,11 @@ describe("a reader", () => {
 
   test("waits at a gap for the transactions that may fill it, and for no later ones", () => {
     const row = (seq: number) => ({ seq });
-    const first = advance(cursorAfter(0), { rows: [row(1), row(3)], xmin: 10n, xmax: 12n });
+    const first = advance(cursorAfter(0), { rows: [row(1), row(3)], xmin: 10n, nextXid: 12n });
     expect(first.publish).toEqual([row(1)]);
-    const still = advance(first.cursor, { rows: [row(3), row(5)], xmin: 11n, xmax: 20n });
+    const still = advance(first.cursor, { rows: [row(3), row(5)], xmin: 11n, nextXid: 20n });
     expect(still.publish).toEqual([]);
-    const rolledBack = advance(still.cursor, { rows: [row(3), row(5)], xmin: 12n, xmax: 21n });
+    const rolledBack = advance(still.cursor, { rows: [row(3), row(5)], xmin: 12n, nextXid: 21n });
     expect(rolledBack.publish).toEqual([row(3)]);
     expect(rolledBack.cursor.gap).toEqual({ below: 5, barrierXid: 21n });
   });

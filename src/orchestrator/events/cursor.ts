@@ -2,7 +2,7 @@
 //
 // `seq` is drawn while the VM's row is locked, so it is the order of each VM's changes. But transactions commit in
 // another order, so the rows that are visible have gaps, and a gap is either still being written or was rolled back.
-// A reader stops at a gap, notes which transactions could still fill it (all below the snapshot's xmax), and goes on
+// A reader stops at a gap, notes which transactions could still fill it (all that have an id by then), and goes on
 // once the oldest running transaction is past those: then what is missing will stay missing. Without a gap it waits
 // for nobody.
 //
@@ -25,9 +25,9 @@ export interface Cursor {
 export interface Seen<Row extends { readonly seq: number }> {
   /** The visible rows after the cursor in order of seq, the first so many of them. */
   readonly rows: readonly Row[];
-  /** The oldest transaction running at the time, and the first not started yet. */
+  /** The oldest transaction running at the time; where there is a gap, an id above all that were drawn by then. */
   readonly xmin: bigint;
-  readonly xmax: bigint;
+  readonly nextXid: bigint;
 }
 
 export const cursorAfter = (seq: number): Cursor => ({ seq, settledTo: seq, gap: null });
@@ -35,7 +35,7 @@ export const cursorAfter = (seq: number): Cursor => ({ seq, settledTo: seq, gap:
 /** What may be published now, and the cursor after it. With `gap` set, the rest has to wait a little. */
 export function advance<Row extends { readonly seq: number }>(
   cursor: Cursor,
-  { rows, xmin, xmax }: Seen<Row>,
+  { rows, xmin, nextXid }: Seen<Row>,
 ): { publish: Row[]; cursor: Cursor } {
   const closed = cursor.gap !== null && xmin >= cursor.gap.barrierXid;
   const settledTo = closed ? cursor.gap.below : cursor.settledTo;
@@ -48,7 +48,7 @@ export function advance<Row extends { readonly seq: number }>(
   }
   if (publish.length === rows.length) return { publish, cursor: { seq, settledTo, gap: null } };
   const gap = closed ? null : cursor.gap;
-  return { publish, cursor: { seq, settledTo, gap: gap ?? { below: rows.at(-1)!.seq, barrierXid: xmax } } };
+  return { publish, cursor: { seq, settledTo, gap: gap ?? { below: rows.at(-1)!.seq, barrierXid: nextXid } } };
 }
 
 /** The position an event's id stands for; null when it is not the id of an event. */

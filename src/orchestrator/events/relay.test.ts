@@ -32,7 +32,7 @@ class Outbox {
       read: async (after: Cursor, max: number): Promise<Seen<OutboxRow>> => ({
         rows: this.rows.filter(({ seq }) => seq > after.seq).slice(0, max),
         xmin: 1n,
-        xmax: 1n,
+        nextXid: 1n,
       }),
       publishedTo: async (seq) => {
         if (fault() === "crash") throw new Error("the database was lost at the commit");
