@@ -11,7 +11,8 @@ import { placeRules } from "../src/orchestrator/config.js";
 import { Allocator } from "../src/orchestrator/placement/allocate.js";
 import { PlacementDecisions } from "../src/orchestrator/placement/decisions-store.js";
 import { demandOf, seatSpecOf } from "../src/orchestrator/placement/demand.js";
-import { LiveFleet } from "../src/orchestrator/placement/live-fleet-store.js";
+import { SqlFleetFeed } from "../src/orchestrator/placement/fleet-feed-store.js";
+import { LiveFleet } from "../src/orchestrator/placement/live-fleet.js";
 import { PlacementStore } from "../src/orchestrator/placement/placement-store.js";
 import { unitsFor } from "../src/orchestrator/placement/seats.js";
 import { SeatsStore } from "../src/orchestrator/placement/seats-store.js";
@@ -43,7 +44,7 @@ const request = (turn: number) => ({
 /** One replica of the orchestrator, without its HTTP. */
 async function openReplica(db: Database, rank: { index: number; count: number }) {
   const [places, budget] = [placeRules([]), { vmsMax: null, eurPerHourMax: null }];
-  const fleet = new LiveFleet(db, benchLog, Math.random);
+  const fleet = new LiveFleet(new SqlFleetFeed(db), benchLog, Math.random);
   await fleet.open();
   fleet.share(rank);
   const clock = systemClock;
@@ -59,6 +60,7 @@ async function openReplica(db: Database, rank: { index: number; count: number })
     waitMsMax: 60_000,
     idleMs: 600_000,
     clock,
+    defer: setImmediate,
   });
   const seats: Seats = {
     assign: async (sessionId, turn) =>

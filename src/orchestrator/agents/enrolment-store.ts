@@ -1,13 +1,12 @@
 // Which agent speaks for a VM: the one that enrolled, of the launch it was started by (its epoch). Bootstrap tokens are
 // kept by their hash alone and are used up by the first to show one.
-//
-// An agent of another launch, or of a VM that was given up, is fenced: it gets a problem of its own type, after which it
-// must end itself, since whatever it streams has a seat elsewhere by now.
 import type { VmStatus } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Database } from "../../platform/database.js";
-import { noSuchVm } from "../vm/vm-rows-store.js";
+import type { Enrolments } from "../store.js";
+import { noSuchVm } from "../vm/lifecycle.js";
+import { fenced, isOver } from "./fencing.js";
 import type { AgentKey } from "./proof.js";
 
 interface AgentRow {
@@ -16,17 +15,12 @@ interface AgentRow {
   readonly key: AgentKey | null;
 }
 
-export class EnrolmentStore {
+export class EnrolmentStore implements Enrolments {
   constructor(
     private readonly db: Database,
     private readonly clock: Clock,
   ) {}
 
-  /**
-   * The epoch the agent speaks for from now on.
-   * @throws Problem not-found for the VM, agent-fenced when another launch's agent was first or the VM is over,
-   *   forbidden for a token that is wrong, used, expired or another VM's
-   */
   async enrol(vmId: string, bootstrapHash: string, key: AgentKey, claimedEpoch: number | undefined): Promise<number> {
     const enrolled = await this.db.maybeOne<{ epoch: number }>(
       `update orchestrator.vms v
@@ -45,7 +39,6 @@ export class EnrolmentStore {
     throw new Problem("forbidden", "The bootstrap token is not this VM's, or was used, or has expired.");
   }
 
-  /** @throws Problem not-found, agent-fenced for another epoch, forbidden while no agent has enrolled */
   async keyOf(vmId: string, claimedEpoch: number | undefined): Promise<{ key: AgentKey; epoch: number }> {
     const { key, epoch, status } = await this.#read(vmId);
     if (key === null) throw new Problem("forbidden", `No agent has enrolled for VM ${vmId}.`);
@@ -53,7 +46,6 @@ export class EnrolmentStore {
     return { key, epoch };
   }
 
-  /** @throws Problem not-found, agent-fenced */
   async check(vmId: string, epoch: number): Promise<void> {
     const agent = await this.#read(vmId);
     if (agent.epoch !== epoch || isOver(agent.status)) throw fenced(vmId, agent.status);
@@ -68,12 +60,3 @@ export class EnrolmentStore {
     return row;
   }
 }
-
-/** No agent is wanted there any more. */
-export const isOver = (status: VmStatus): boolean => status === "ERROR" || status === "TERMINATED";
-
-export const fenced = (vmId: string, status: VmStatus): Problem =>
-  new Problem(
-    "agent-fenced",
-    isOver(status) ? `VM ${vmId} is ${status}: it was given up.` : `VM ${vmId} was launched anew since.`,
-  );

@@ -1,67 +1,17 @@
-// The agents' leases, renewed by their heartbeats; the answer is what must be running there now.
-//
-// All heartbeats that arrive during one commit are renewed by the next, in one statement (group commit): 100,000 VMs
-// beat every 5 s. A heartbeat of another epoch, or for a VM that was given up, renews nothing and is fenced. That a
-// lease has run out is for the reconciler to see: a silent VM is unreachable first, and given up after a grace.
-import type { SeatSpec, VmStatus } from "../../contracts/orchestrator.js";
+// The agents' leases in PostgreSQL, a batch of heartbeats a statement (heartbeats.ts gathers them).
 import type { Clock } from "../../platform/clock.js";
 import type { Database } from "../../platform/database.js";
-import { Counter, type Registry } from "../../platform/metrics.js";
 import { appendEvents } from "../events/outbox-store.js";
-import { GroupCommit } from "../placement/group-commit.js";
-import { noSuchVm } from "../vm/vm-rows-store.js";
-import { fenced, isOver } from "./enrolment-store.js";
+import type { Heartbeat, LeaseAnswer, Leases } from "../store.js";
 
-export interface Heartbeat {
-  readonly vmId: string;
-  readonly epoch: number;
-}
-
-export interface DesiredState {
-  readonly status: VmStatus;
-  readonly seats: SeatSpec[];
-}
-
-interface LeaseRow {
-  /** Null, with all the rest: there is no such VM. */
-  readonly status: VmStatus | null;
-  readonly epoch: number;
-  readonly returned: boolean;
-  readonly seats: SeatSpec[] | null;
-}
-
-const groupLimits = { itemsPerBatchMax: 2_000, batchesInFlightMax: 1, waitingItemsMax: 200_000 } as const;
-
-export class LeaseStore {
-  readonly #group: GroupCommit<Heartbeat, LeaseRow>;
-  readonly #beats: Counter;
-  readonly #batches: Counter;
-
+export class LeaseStore implements Leases {
   constructor(
     private readonly db: Database,
     private readonly clock: Clock,
-    registry: Registry,
-  ) {
-    this.#group = new GroupCommit((beats) => this.#renew(beats), groupLimits);
-    const registers = [registry];
-    this.#beats = new Counter({ name: "hotseat_heartbeats_total", help: "Heartbeats of agents", registers });
-    this.#batches = new Counter({
-      name: "hotseat_heartbeat_commits_total",
-      help: "Commits that the heartbeats took together",
-      registers,
-    });
-  }
+  ) {}
 
-  /** @throws Problem not-found, agent-fenced */
-  async renew(beat: Heartbeat): Promise<DesiredState> {
-    const { status, epoch, seats } = await this.#group.push(beat);
-    if (status === null) throw noSuchVm(beat.vmId);
-    if (epoch !== beat.epoch || isOver(status)) throw fenced(beat.vmId, status);
-    return { status, seats: seats ?? [] };
-  }
-
-  async #renew(beats: readonly Heartbeat[]): Promise<readonly LeaseRow[]> {
-    const rows = await this.db.query<LeaseRow>(
+  async renew(beats: readonly Heartbeat[]): Promise<readonly LeaseAnswer[]> {
+    const rows = await this.db.query<LeaseAnswer & { returned: boolean }>(
       {
         name: "leases-renew",
         text: `
@@ -85,8 +35,6 @@ export class LeaseStore {
       },
       [beats.map(({ vmId }) => vmId), beats.map(({ epoch }) => epoch), new Date(this.clock.now())],
     );
-    this.#beats.inc(beats.length);
-    this.#batches.inc();
     const tellsNews = rows.some(({ returned, epoch }, i) => returned && epoch === beats[i]!.epoch);
     if (tellsNews) await appendEvents(this.db, [], new Date(this.clock.now()), ["waiting"]);
     return rows;

@@ -1,22 +1,19 @@
 // The warm pools' shell: reads, asks the plan, commits what it says, and tells of pools that run low.
 import type { RegionId, TemplateId } from "../../contracts/catalog.js";
 import type { Clock } from "../../platform/clock.js";
-import type { Database } from "../../platform/database.js";
 import type { Log } from "../../platform/log.js";
 import { Counter, type Registry } from "../../platform/metrics.js";
 import { poolsOf } from "../placement/capacity.js";
-import { forgetHolds } from "../placement/capacity-holds-store.js";
 import type { FallbackChains } from "../placement/demand.js";
 import { Growth, type GrowthRules } from "../placement/growth.js";
 import { planWaiting } from "../placement/waiting.js";
+import type { Holds, PoolReading, Pools } from "../store.js";
 import type { LowCapacityPolicy } from "./low-capacity.js";
-import { judgePools } from "./low-pools-store.js";
-import type { PoolReading, PoolStore } from "./pool-store.js";
 import { type Place, type PoolSettings, type ScalingPlan, scalingPlan, type WarmVms } from "./scaling-plan.js";
 
 export interface AutoscalerDeps {
-  readonly pools: PoolStore;
-  readonly database: Database;
+  readonly pools: Pools;
+  readonly holds: Holds;
   readonly places: readonly Place[];
   readonly settingsOf: (place: Place) => PoolSettings;
   readonly warm: WarmVms;
@@ -44,7 +41,7 @@ export class Autoscaler {
 
   /** One look and what follows from it. */
   async round(): Promise<void> {
-    const { pools, database, lowCapacity, holdMsMax, clock, log } = this.deps;
+    const { pools, holds, lowCapacity, holdMsMax, clock, log } = this.deps;
     const { fleet, made, drained } = await pools.scale((reading, nowMs) => this.#plan(reading, nowMs));
     for (const vm of made) {
       this.#count("out", vm);
@@ -54,8 +51,8 @@ export class Autoscaler {
       this.#count("in", vm);
       log.info({ vmId: vm.vmId, region: vm.region, templateId: vm.templateId }, "the pool gives a VM back");
     }
-    await judgePools(database, poolsOf(fleet), lowCapacity, new Date(clock.now()));
-    await forgetHolds(database, new Date(clock.now() - holdMsMax));
+    await pools.judge(poolsOf(fleet), lowCapacity);
+    await holds.forget(new Date(clock.now() - holdMsMax));
   }
 
   #plan({ fleet, waiting, memory }: PoolReading, nowMs: number): ScalingPlan {

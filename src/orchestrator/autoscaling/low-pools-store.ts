@@ -3,14 +3,9 @@ import type { RegionId, TemplateId } from "../../contracts/catalog.js";
 import type { Database } from "../../platform/database.js";
 import { appendEvents, vmEventOf } from "../events/outbox-store.js";
 import { placeKey } from "../placement/fleet.js";
-import { judgePool, type LowCapacityPolicy, lowThreshold, type PoolSeats } from "./low-capacity.js";
+import type { Pool } from "../store.js";
+import { judgePool, type LowCapacityPolicy, lowThreshold } from "./low-capacity.js";
 
-export interface Pool extends PoolSeats {
-  readonly region: RegionId;
-  readonly templateId: TemplateId;
-}
-
-/** Judges every pool there is; one that was low and is no more is forgotten. */
 export async function judgePools(
   db: Database,
   pools: readonly Pool[],

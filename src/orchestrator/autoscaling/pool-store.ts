@@ -6,28 +6,19 @@ import type { ProviderId, RegionId, TemplateId } from "../../contracts/catalog.j
 import type { Clock } from "../../platform/clock.js";
 import type { Database, Queryable } from "../../platform/database.js";
 import { appendEvents } from "../events/outbox-store.js";
-import { type Fleet, placeKey } from "../placement/fleet.js";
+import { placeKey } from "../placement/fleet.js";
 import { readFleet, readQueue } from "../placement/placement-store.js";
-import type { NewVm, WaitingSession } from "../placement/waiting.js";
+import type { NewVm } from "../placement/waiting.js";
+import type { Pool, PoolReading, Pools, Scaled } from "../store.js";
 import { changeVm, lockVms, takeGrowthLock } from "../vm/vm-rows-store.js";
 import { insertVms } from "../vm/vm-store.js";
+import type { LowCapacityPolicy } from "./low-capacity.js";
+import { judgePools } from "./low-pools-store.js";
 import type { PoolMemory, ScalingPlan } from "./scaling-plan.js";
-
-export interface PoolReading {
-  readonly fleet: Fleet;
-  readonly waiting: readonly WaitingSession[];
-  readonly memory: ReadonlyMap<string, PoolMemory>;
-}
-
-export interface Scaled {
-  readonly fleet: Fleet;
-  readonly made: readonly NewVm[];
-  readonly drained: readonly string[];
-}
 
 export const scaleInReason = "The pool has more than it needs.";
 
-export class PoolStore {
+export class PoolStore implements Pools {
   constructor(
     private readonly db: Database,
     private readonly clock: Clock,
@@ -51,6 +42,10 @@ export class PoolStore {
       await writeMemory(tx, current.memory, memory);
       return { fleet: current.fleet, made, drained };
     });
+  }
+
+  judge(pools: readonly Pool[], policy: LowCapacityPolicy): Promise<void> {
+    return judgePools(this.db, pools, policy, this.#now());
   }
 
   async #drain(tx: Queryable, vmIds: readonly string[], now: Date): Promise<string[]> {

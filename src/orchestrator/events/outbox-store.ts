@@ -114,7 +114,6 @@ export async function findCursor(db: Queryable, seq: number | null): Promise<Cur
   return cursorAfter(seq === null ? newest : Math.min(seq, newest));
 }
 
-/** Forgets events older than `before`; consumers that were away longer start anew. */
 export async function pruneEvents(db: Queryable, before: Date): Promise<void> {
   await db.query("delete from orchestrator.outbox where created_at < $1", [before]);
 }

@@ -1,7 +1,7 @@
 // How far each sink is behind, for operators: the outbox must be empty but for moments.
 import { Counter, Gauge, Histogram, type Registry } from "../../platform/metrics.js";
+import type { Backlog } from "../store.js";
 import type { RelayMeters } from "./relay.js";
-import type { Backlog } from "./relay-store.js";
 
 /** `read`: what each sink has not got, asked for at every scrape. */
 export function relayMeters(

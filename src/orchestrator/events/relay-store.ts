@@ -1,6 +1,7 @@
 // One sink's cursor in the outbox, and the lease that makes one relay its only mover.
 import type { Database, Queryable } from "../../platform/database.js";
 import { giveLeaseBack, type Lease, renewLease, takeLease } from "../../platform/lease-store.js";
+import type { Backlog } from "../store.js";
 import type { Cursor } from "./cursor.js";
 import { readOutbox } from "./outbox-store.js";
 import type { RelayStore } from "./relay.js";
@@ -67,14 +68,6 @@ export class SqlRelayStore implements RelayStore {
   }
 }
 
-export interface Backlog {
-  readonly sink: string;
-  readonly events: number;
-  /** When the oldest of them was written; null: there is none. */
-  readonly oldestAt: Date | null;
-}
-
-/** What each sink has not got yet. */
 export async function readBacklogs(db: Queryable, sinks: readonly string[]): Promise<Backlog[]> {
   return db.query<Backlog>(
     `select sink, count(o.seq) as events, min(o.created_at) as "oldestAt"

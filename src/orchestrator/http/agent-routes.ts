@@ -5,15 +5,15 @@ import { agentTokenSeconds } from "../../platform/auth.js";
 import type { Clock } from "../../platform/clock.js";
 import { type HttpServer, serve } from "../../platform/http.js";
 import { hashKey } from "../../platform/secrets.js";
-import type { EnrolmentStore } from "../agents/enrolment-store.js";
-import type { LeaseStore } from "../agents/lease-store.js";
+import type { Heartbeats } from "../agents/heartbeats.js";
 import { checkProof } from "../agents/proof.js";
+import type { Enrolments } from "../store.js";
 
 export function serveAgents(
   server: HttpServer,
-  deps: { enrolments: EnrolmentStore; leases: LeaseStore; leaseSeconds: number; clock: Clock },
+  deps: { enrolments: Enrolments; heartbeats: Heartbeats; leaseSeconds: number; clock: Clock },
 ): void {
-  const { enrolments, leases, leaseSeconds, clock } = deps;
+  const { enrolments, heartbeats, leaseSeconds, clock } = deps;
   const token = async (vmId: string, epoch: number) => ({
     status: 200 as const,
     body: {
@@ -32,6 +32,6 @@ export function serveAgents(
   });
   serve(server, routes.heartbeat, async ({ params: { vmId }, caller }) => {
     if (caller.kind !== "agent") throw new Problem("forbidden");
-    return { status: 200, body: { ...(await leases.renew({ vmId, epoch: caller.epoch })), leaseSeconds } };
+    return { status: 200, body: { ...(await heartbeats.renew({ vmId, epoch: caller.epoch })), leaseSeconds } };
   });
 }

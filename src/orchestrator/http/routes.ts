@@ -8,8 +8,7 @@ import type { Clock } from "../../platform/clock.js";
 import type { Database } from "../../platform/database.js";
 import { type HttpServer, serve } from "../../platform/http.js";
 import { sendFeed } from "../../platform/sse.js";
-import type { EnrolmentStore } from "../agents/enrolment-store.js";
-import type { LeaseStore } from "../agents/lease-store.js";
+import type { Heartbeats } from "../agents/heartbeats.js";
 import { gameSummary, games } from "../catalog/games.js";
 import { regionIds } from "../catalog/regions.js";
 import { parseEventId } from "../events/cursor.js";
@@ -18,18 +17,17 @@ import type { Bell } from "../loop.js";
 import type { FleetMeters } from "../metrics.js";
 import type { Allocator } from "../placement/allocate.js";
 import { fleetMetrics, regionCapacity } from "../placement/capacity.js";
-import { readHolds } from "../placement/capacity-holds-store.js";
 import type { FallbackChains } from "../placement/demand.js";
 import type { GrowthRules } from "../placement/growth.js";
-import type { PlacementStore } from "../placement/placement-store.js";
-import type { VmStore } from "../vm/vm-store.js";
+import type { Enrolments, Holds, Placements, Vms } from "../store.js";
 import { serveAgents } from "./agent-routes.js";
 
 export interface RoutesDeps {
-  readonly vms: VmStore;
-  readonly placements: PlacementStore;
-  readonly enrolments: EnrolmentStore;
-  readonly leases: LeaseStore;
+  readonly vms: Vms;
+  readonly placements: Placements;
+  readonly holds: Holds;
+  readonly enrolments: Enrolments;
+  readonly heartbeats: Heartbeats;
   readonly allocator: Allocator;
   readonly meters: FleetMeters;
   readonly growth: GrowthRules;
@@ -129,10 +127,10 @@ function servePlacements(server: HttpServer, { allocator, meters, clock }: Route
 }
 
 function serveReadings(server: HttpServer, deps: RoutesDeps): void {
-  const { placements, chains, clock, database, eventsBell, stopping } = deps;
+  const { placements, holds, chains, clock, database, eventsBell, stopping } = deps;
   const read = async () => ({
     fleet: await placements.readFleet(),
-    holds: await readHolds(database),
+    holds: await holds.read(),
     waiting: await placements.waitingByRegion(),
     chains,
     nowMs: clock.now(),

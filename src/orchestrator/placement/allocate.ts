@@ -11,18 +11,25 @@ import { Problem } from "../../contracts/problems.js";
 import type { Clock } from "../../platform/clock.js";
 import { type ExpectedVersions, expectVersion } from "../../platform/etag.js";
 import { defaultGameId } from "../catalog/games.js";
+import type {
+  ChosenSeat,
+  Decisions,
+  Leaving,
+  NewPlacement,
+  Placement,
+  Placements,
+  SeatedVm,
+  Seats,
+  Vms,
+} from "../store.js";
 import { nextStatusOr409 } from "../vm/lifecycle.js";
-import type { VmStore } from "../vm/vm-store.js";
 import { decisionOf, encodeDecision, explain, explainNone } from "./decision.js";
-import type { PlacementDecisions } from "./decisions-store.js";
 import { type Demand, demandOf, type FallbackChains, seatSpecOf } from "./demand.js";
 import type { PlaceRules } from "./fleet.js";
 import { type Chosen, FleetIndex, type KnownVm, type Tally } from "./fleet-index.js";
-import { GroupCommit, type GroupCommitLimits } from "./group-commit.js";
+import { type Defer, GroupCommit, type GroupCommitLimits } from "./group-commit.js";
 import type { Budget } from "./growth.js";
 import { place } from "./place.js";
-import type { Placement, PlacementStore } from "./placement-store.js";
-import type { ChosenSeat, Leaving, NewPlacement, SeatsStore } from "./seats-store.js";
 import { type Outcome, planWaiting } from "./waiting.js";
 
 /** Lost races after which a session queues instead: the queue's passes exclude each other, so it loses no more. */
@@ -35,8 +42,6 @@ const queueLimits: GroupCommitLimits = { itemsPerBatchMax: 256, batchesInFlightM
 
 /** Different requests remembered; past it they are forgotten all at once. */
 const demandsMax = 1_000;
-
-type SeatedVm = Extract<Placement, { kind: "seated" }>["vm"];
 
 type Attempt =
   | { readonly kind: "seated"; readonly vm: KnownVm }
@@ -54,10 +59,10 @@ export class Allocator {
 
   constructor(
     private readonly deps: {
-      vms: VmStore;
-      placements: PlacementStore;
-      seats: SeatsStore;
-      decisions: PlacementDecisions;
+      vms: Vms;
+      placements: Placements;
+      seats: Seats;
+      decisions: Decisions;
       fleet: FleetIndex;
       chains: FallbackChains;
       places: PlaceRules;
@@ -66,14 +71,17 @@ export class Allocator {
       /** What a seat's player may leave untouched. */
       idleMs: number;
       clock: Clock;
+      defer: Defer;
     },
   ) {
-    this.#seats = new GroupCommit((batch) => this.#seat(batch), seatLimits);
-    this.#leaving = new GroupCommit((batch) => this.#leave(batch), seatLimits);
-    this.#queue = new GroupCommit(async (batch) => {
-      await deps.placements.enqueue(batch);
+    const { placements, defer } = deps;
+    this.#seats = new GroupCommit((batch) => this.#seat(batch), seatLimits, defer);
+    this.#leaving = new GroupCommit((batch) => this.#leave(batch), seatLimits, defer);
+    const enqueue = async (batch: readonly NewPlacement[]) => {
+      await placements.enqueue(batch);
       return batch.map(() => null);
-    }, queueLimits);
+    };
+    this.#queue = new GroupCommit(enqueue, queueLimits, defer);
   }
 
   assign(sessionId: string, request: PlacementRequest, tenant: string): Promise<Assignment> {

@@ -1,20 +1,12 @@
 // The circuit breakers (capacity-hold.ts) in PostgreSQL: every replica sees the same ones.
 import type { ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
 import type { Queryable } from "../../platform/database.js";
-import type { CapacityScope } from "../providers/provider.js";
-import { type CapacityHold, failuresAfter, type HoldPolicy, holdMsAfter } from "./capacity-hold.js";
+import type { NoCapacity } from "../store.js";
+import { type CapacityHold, failuresAfter, holdMsAfter } from "./capacity-hold.js";
 import { placeKey } from "./fleet.js";
-
-/** What a provider has just said it has no room for. */
-export interface NoCapacity {
-  readonly scope: CapacityScope;
-  readonly places: readonly { readonly region: RegionId; readonly templateId: TemplateId }[];
-  readonly policy: HoldPolicy;
-}
 
 const columns = `region, template_id as "templateId", provider, scope, failures, until`;
 
-/** Open and half-open ones. */
 export const readHolds = (db: Queryable): Promise<CapacityHold[]> =>
   db.query<CapacityHold>(`select ${columns} from orchestrator.capacity_holds order by region, template_id`);
 
@@ -68,7 +60,6 @@ export async function closeHolds(
   );
 }
 
-/** Those that nobody has tried since then tell nothing any more. */
 export async function forgetHolds(db: Queryable, before: Date): Promise<void> {
   await db.query("delete from orchestrator.capacity_holds where until < $1", [before]);
 }

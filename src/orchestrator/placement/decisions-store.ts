@@ -1,17 +1,11 @@
 // Why sessions got their VMs, kept for as long as events are. (Written with each seat: seats-store.ts, placement-store.ts.)
 import type { Database } from "../../platform/database.js";
-import { type Decision, decodeDecision } from "./decision.js";
+import type { Decisions, KeptDecision } from "../store.js";
+import { decodeDecision } from "./decision.js";
 
-export interface KeptDecision {
-  readonly vmId: string;
-  readonly decidedAt: Date;
-  readonly why: Decision;
-}
-
-export class PlacementDecisions {
+export class PlacementDecisions implements Decisions {
   constructor(private readonly db: Database) {}
 
-  /** About the session's latest seat; null: it never had one, or that is long ago. */
   async find(sessionId: string): Promise<KeptDecision | null> {
     const row = await this.db.maybeOne<{ vmId: string; decidedAt: Date; why: string }>(
       `select vm_id as "vmId", decided_at as "decidedAt", why from orchestrator.decisions where session_id = $1`,

@@ -19,6 +19,7 @@ function gate(limits: Partial<ConstructorParameters<typeof GroupCommit>[1]> = {}
         told();
       }),
     { itemsPerBatchMax: 3, batchesInFlightMax: 1, waitingItemsMax: 5, ...limits },
+    setImmediate,
   );
   const begun = (count: number) =>
     new Promise<void>((resolve) => {

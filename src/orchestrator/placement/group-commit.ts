@@ -12,6 +12,9 @@ export interface GroupCommitLimits {
   readonly waitingItemsMax: number;
 }
 
+/** `setImmediate`, but in the simulation. */
+export type Defer = (run: () => void) => void;
+
 interface Waiting<Item, Outcome> {
   readonly item: Item;
   readonly resolve: (outcome: Outcome) => void;
@@ -23,10 +26,11 @@ export class GroupCommit<Item, Outcome> {
   #inFlight = 0;
   #scheduled = false;
 
-  /** `commit` answers for each item, in order. */
+  /** `commit` answers for each item, in order. `defer` runs what it is given after this turn of the event loop. */
   constructor(
     private readonly commit: (items: readonly Item[]) => Promise<readonly Outcome[]>,
     private readonly limits: GroupCommitLimits,
+    private readonly defer: Defer,
   ) {}
 
   /** @throws Problem unavailable when too many wait already, and whatever `commit` throws */
@@ -44,7 +48,7 @@ export class GroupCommit<Item, Outcome> {
     const { batchesInFlightMax } = this.limits;
     if (this.#scheduled || this.#waiting.length === 0 || this.#inFlight >= batchesInFlightMax) return;
     this.#scheduled = true;
-    setImmediate(() => {
+    this.defer(() => {
       this.#scheduled = false;
       void this.#commitNext();
       this.#schedule();

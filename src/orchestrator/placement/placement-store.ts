@@ -10,6 +10,7 @@ import { Problem } from "../../contracts/problems.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Database, Queryable } from "../../platform/database.js";
 import { appendEvents, changesChannel, type NewEvent, vmEventOf } from "../events/outbox-store.js";
+import type { NewPlacement, Placement, Placements } from "../store.js";
 import { takesSessions } from "../vm/lifecycle.js";
 import {
   candidateColumns,
@@ -29,12 +30,7 @@ import { type Fleet, type FleetVm, type PlaceRules, placeKey } from "./fleet.js"
 import { FleetIndex } from "./fleet-index.js";
 import type { Budget } from "./growth.js";
 import { unitsFor, unitsPerVm } from "./seats.js";
-import type { NewPlacement } from "./seats-store.js";
 import { planWaiting, type WaitingPlan } from "./waiting.js";
-
-export type Placement =
-  | { readonly kind: "seated"; readonly vm: Pick<LockedVm, "vmId" | "region" | "templateId" | "provider"> }
-  | { readonly kind: "waiting"; readonly region: RegionId };
 
 interface QueueRow {
   readonly sessionId: string;
@@ -45,7 +41,7 @@ interface QueueRow {
 /** How many of the queue one pass looks at; the rest follow when these are placed or gone. */
 const queuePassMax = 1_000;
 
-export class PlacementStore {
+export class PlacementStore implements Placements {
   constructor(
     private readonly db: Database,
     private readonly clock: Clock,

@@ -1,16 +1,10 @@
 // Which replicas of the orchestrator run, so that each may prefer its own share of the VMs.
 import type { Database } from "../../platform/database.js";
+import type { Rank } from "../store.js";
 
 /** A replica that has not said so for that long is taken to be gone. */
 const silentMsMax = 20_000;
 
-/** This replica's place among those that run. */
-export interface Rank {
-  readonly index: number;
-  readonly count: number;
-}
-
-/** Says that this replica runs. Its share is a preference: that ranks differ for a moment costs a lost race at most. */
 export async function sayHere(db: Database, replicaId: string, now: Date): Promise<Rank> {
   await db.query(
     `insert into orchestrator.replicas (replica_id, seen_at) values ($1, $2)

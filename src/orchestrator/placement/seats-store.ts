@@ -9,62 +9,13 @@
 // are set from the locked row, since `v.used_units + n` may still be the snapshot's; the room is judged in `win` and not
 // in the update's condition, which would lose seats silently; and where the planner may take one temporary result for
 // small it joins two in quadratic time (half of the statement's, at 256 seats): `(x in (select …)) is true` is a hash.
-import type { SeatSpec, VmStatus } from "../../contracts/orchestrator.js";
+import type { VmStatus } from "../../contracts/orchestrator.js";
 import type { Database } from "../../platform/database.js";
-import type { ExpectedVersions } from "../../platform/etag.js";
 import { changesChannel } from "../events/outbox-store.js";
+import type { ChosenSeat, Given, GivenBack, GivenOutcome, Leaving, NewPlacement, Seats, VmNews } from "../store.js";
 import { nextStatus, type VmChange, vmTransitions } from "../vm/lifecycle.js";
 import type { Demand } from "./demand.js";
-import type { VmState } from "./fleet-index.js";
 import { unitsPerVm } from "./seats.js";
-
-/** A session that wants a seat, as it is kept. */
-export interface NewPlacement {
-  readonly sessionId: string;
-  readonly tenant: string;
-  readonly demand: Demand;
-  readonly spec: SeatSpec;
-  readonly expiresAt: Date;
-}
-
-export interface ChosenSeat {
-  readonly placement: NewPlacement;
-  readonly vmId: string;
-  readonly units: number;
-  /** Why, as it is stored. */
-  readonly why: string;
-}
-
-/**
- * `known`: the session has a seat or waits already. `queue`: others wait, nobody overtakes them. `lost`: the VM has no
- * room for it any more.
- */
-export type GivenOutcome = "seated" | "known" | "queue" | "lost";
-
-export type VmNews = VmState & { readonly vmId: string };
-
-export interface Given {
-  /** In the order given. */
-  readonly outcomes: readonly GivenOutcome[];
-  /** The VMs asked for, as the commit left them; one that is missing is gone. */
-  readonly vms: readonly VmNews[];
-}
-
-export interface Leaving {
-  readonly sessionId: string;
-  /** Only from there; null: wherever it sits. */
-  readonly vmId: string | null;
-  readonly reason: string;
-  /** Versions of the VM this is meant for. */
-  readonly expected: ExpectedVersions;
-}
-
-export interface GivenBack {
-  /** In the order given. */
-  readonly left: readonly boolean[];
-  /** The VMs they sat on, as the commit left them. */
-  readonly vms: readonly VmNews[];
-}
 
 /** The lifecycle table in SQL: the state after the change, null where it may not happen. */
 const statusAfter = (change: VmChange, status: string): string => {
@@ -208,10 +159,9 @@ class Kinds {
 
 type AnswerRow<Answer> = ({ readonly ord: number; readonly vmId: null } & Answer) | ({ readonly ord: null } & VmNews);
 
-export class SeatsStore {
+export class SeatsStore implements Seats {
   constructor(private readonly db: Database) {}
 
-  /** Gives each session the seat chosen for it, if it is still there. Of two for one session the second is `known`. */
   async give(seats: readonly ChosenSeat[], at: Date): Promise<Given> {
     // One statement cannot insert a row and then find it.
     const first = new Map(seats.map((seat) => [seat.placement.sessionId, seat] as const).toReversed());
@@ -233,7 +183,6 @@ export class SeatsStore {
     return { outcomes: seats.map((seat) => outcomes.get(seat) ?? "known"), vms: newsOf(rows) };
   }
 
-  /** Takes each session's seat away. False: it has none (there), or the VM is at another version. */
   async giveBack(leavings: readonly Leaving[], at: Date): Promise<GivenBack> {
     const rows = await this.db.query<AnswerRow<{ left: boolean }>>(giveBackStatement, [
       leavings.map(({ sessionId }) => sessionId),

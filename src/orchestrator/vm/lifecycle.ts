@@ -50,6 +50,8 @@ export function nextStatusOr409(vm: { vmId: string; status: VmStatus }, change: 
   throw new Problem("illegal-transition", `VM ${vm.vmId} is ${vm.status}: it cannot be ${change}.`);
 }
 
+export const noSuchVm = (vmId: string) => new Problem("not-found", `There is no VM ${vmId}.`);
+
 export const takesSessions = (status: VmStatus): boolean => nextStatus(status, "assigned") !== null;
 
 /** On its way to READY. */

@@ -3,7 +3,6 @@
 //
 // Agents are silent while we cannot hear them: before we started, while the database was away, while this machine slept.
 // So silence counts from the last time that passes came regularly.
-import { randomBytes } from "node:crypto";
 import type { ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
 import { Problem } from "../../contracts/problems.js";
 import { bootstrapPrefix } from "../../platform/auth.js";
@@ -12,8 +11,8 @@ import type { Log } from "../../platform/log.js";
 import { hashKey } from "../../platform/secrets.js";
 import type { FleetMeters } from "../metrics.js";
 import type { HoldPolicy } from "../placement/capacity-hold.js";
-import type { NoCapacity } from "../placement/capacity-holds-store.js";
 import { CapacityError, type CapacityScope, type Provider, ProviderError } from "../providers/provider.js";
+import type { NoCapacity, Vms } from "../store.js";
 import {
   type Action,
   type Deadlines,
@@ -23,7 +22,6 @@ import {
   reconcile,
   type VmRecord,
 } from "./reconcile.js";
-import type { VmStore } from "./vm-store.js";
 
 const bootstrapMs = 10 * 60_000;
 /** Actions done at once: a provider's call may take seconds, the database has few connections. */
@@ -35,13 +33,15 @@ export interface ProviderSite {
 }
 
 export interface ReconcilerDeps {
-  readonly vms: VmStore;
+  readonly vms: Vms;
   readonly sites: ReadonlyMap<ProviderId, ProviderSite>;
   /** Every place the provider serves. */
   readonly placesOf: (provider: ProviderId) => { region: RegionId; templateId: TemplateId }[];
   readonly holdPolicy: HoldPolicy;
   /** Passes come regularly: after such a gap we were not there. */
   readonly passGapMsMax: number;
+  /** 256 random bits as text. */
+  readonly newToken: () => string;
   readonly meters: FleetMeters;
   readonly clock: Clock;
   readonly log: Log;
@@ -135,7 +135,7 @@ export class Reconciler {
 
   async #launch(vm: VmRecord): Promise<void> {
     const { vms, clock, meters } = this.deps;
-    const bootstrapToken = `${bootstrapPrefix}${randomBytes(32).toString("base64url")}`;
+    const bootstrapToken = `${bootstrapPrefix}${this.deps.newToken()}`;
     const nowMs = clock.now();
     const epoch = await vms.claimLaunch(vm.vmId, {
       bootstrapHash: hashKey(bootstrapToken),

@@ -3,23 +3,7 @@ import type { Capabilities, ProviderId, RegionId, TemplateId } from "../../contr
 import type { Vm, VmStatus } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
 import type { Queryable } from "../../platform/database.js";
-
-export interface VmPageQuery {
-  /** Any of these. */
-  readonly status?: readonly VmStatus[] | undefined;
-  readonly region?: RegionId | undefined;
-  readonly templateId?: TemplateId | undefined;
-  readonly provider?: ProviderId | undefined;
-  readonly reachable?: "true" | "false" | undefined;
-  readonly sessionId?: string | undefined;
-  readonly limit: number;
-  readonly cursor?: string | undefined;
-}
-
-export interface VmPage {
-  readonly vms: Vm[];
-  readonly nextCursor: string | null;
-}
+import type { VmPage, VmPageQuery } from "../store.js";
 
 export async function findVm(db: Queryable, vmId: string): Promise<Vm | null> {
   const row = await db.maybeOne<VmRow>({ name: "vm-find", text: `${selectVm} where v.vm_id = $1` }, [vmId]);

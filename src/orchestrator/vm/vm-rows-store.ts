@@ -4,10 +4,9 @@
 // placements by session id. (Batches of seats do the same in one statement: placement/seats-store.ts.)
 import type { Capabilities, ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
 import type { VmStatus } from "../../contracts/orchestrator.js";
-import { Problem } from "../../contracts/problems.js";
 import type { Queryable } from "../../platform/database.js";
 import { type ExpectedVersions, expectVersion } from "../../platform/etag.js";
-import { nextStatusOr409, type VmChange } from "./lifecycle.js";
+import { nextStatusOr409, noSuchVm, type VmChange } from "./lifecycle.js";
 
 export interface LockedVm {
   readonly vmId: string;
@@ -48,8 +47,6 @@ export async function lockVm(tx: Queryable, vmId: string, expected: ExpectedVers
   expectVersion(vm.version, expected);
   return vm;
 }
-
-export const noSuchVm = (vmId: string) => new Problem("not-found", `There is no VM ${vmId}.`);
 
 /** What a change sets beside the status; what is left out stays. */
 export interface VmPatch {

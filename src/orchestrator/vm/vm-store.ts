@@ -8,26 +8,24 @@ import type { Clock } from "../../platform/clock.js";
 import type { Database, Queryable } from "../../platform/database.js";
 import type { ExpectedVersions } from "../../platform/etag.js";
 import { appendEvents, type NewEvent, vmEventOf } from "../events/outbox-store.js";
-import { closeHolds, type NoCapacity, openHolds } from "../placement/capacity-holds-store.js";
+import { closeHolds, openHolds } from "../placement/capacity-holds-store.js";
 import { Growth, type GrowthRules } from "../placement/growth.js";
 import type { NewVm } from "../placement/waiting.js";
+import type { LaunchClaim, NoCapacity, VmPage, VmPageQuery, Vms } from "../store.js";
+import { noSuchVm } from "./lifecycle.js";
 import type { VmRecord } from "./reconcile.js";
-import { findVm, listVms, type VmPage, type VmPageQuery } from "./vm-page-store.js";
-import { changeVm, type LockedVm, lockVm, noSuchVm, placeOf, takeGrowthLock } from "./vm-rows-store.js";
+import { findVm, listVms } from "./vm-page-store.js";
+import { changeVm, type LockedVm, lockVm, placeOf, takeGrowthLock } from "./vm-rows-store.js";
 
 type ReleasedReason = "vm-failed" | "vm-terminated";
 
-export class VmStore {
+export class VmStore implements Vms {
   constructor(
     private readonly db: Database,
     private readonly clock: Clock,
     private readonly options: { waitMsMax: number },
   ) {}
 
-  /**
-   * An intent: the reconciler launches it. Somebody wants it there, so the provider is asked even if it had no room
-   * lately. @throws Problem capacity-exhausted when its place is full, or the budget is used up
-   */
   async create(vm: NewVm, rules: GrowthRules): Promise<Vm> {
     await this.db.transaction(async (tx) => {
       await takeGrowthLock(tx);
@@ -49,14 +47,12 @@ export class VmStore {
     return this.get(vm.vmId);
   }
 
-  /** @throws Problem not-found */
   async get(vmId: string): Promise<Vm> {
     const vm = await findVm(this.db, vmId);
     if (vm === null) throw noSuchVm(vmId);
     return vm;
   }
 
-  /** Newest first. @throws Problem invalid-request for a cursor that is not ours */
   list(page: VmPageQuery): Promise<VmPage> {
     return listVms(this.db, page);
   }
@@ -98,7 +94,6 @@ export class VmStore {
     return this.get(vmId);
   }
 
-  /** Its sessions go back to the queue, each once in its life; a second time they hold nothing. */
   async fail(
     vmId: string,
     error: { code: string; message: string },
@@ -133,7 +128,6 @@ export class VmStore {
     return this.get(vmId);
   }
 
-  /** @throws Problem vm-has-sessions without `force` */
   async terminate(
     vmId: string,
     { reason, force, expected }: { reason: string; force: boolean; expected?: ExpectedVersions },
@@ -158,7 +152,6 @@ export class VmStore {
     return this.get(vmId);
   }
 
-  /** The provider has no machine for it any more: the row is closed, and its provider may have room again. */
   async markDestroyed(vmId: string): Promise<void> {
     await this.db.transaction(async (tx) => {
       const closed = await tx.maybeOne<Pick<LockedVm, "region" | "templateId" | "provider"> & { launched: boolean }>(
@@ -173,7 +166,6 @@ export class VmStore {
     });
   }
 
-  /** Its lease has run out; a heartbeat makes it reachable again. */
   async markUnreachable(vmId: string, heardBefore: Date): Promise<void> {
     await this.db.query(
       `update orchestrator.vms set reachable = false, version = version + 1
@@ -182,14 +174,7 @@ export class VmStore {
     );
   }
 
-  /**
-   * The right to call the provider's launch now, with this bootstrap token: one replica gets it, and the epoch of this
-   * launch. Null: not now, or an agent has enrolled, so there is a machine already.
-   */
-  async claimLaunch(
-    vmId: string,
-    claim: { bootstrapHash: string; expiresAt: Date; claimedBefore: Date },
-  ): Promise<number | null> {
+  async claimLaunch(vmId: string, claim: LaunchClaim): Promise<number | null> {
     const claimed = await this.db.maybeOne<{ epoch: number }>(
       `update orchestrator.vms
           set launch_claimed_at = $2, epoch = epoch + 1,
@@ -202,7 +187,6 @@ export class VmStore {
     return claimed?.epoch ?? null;
   }
 
-  /** Every VM that is neither TEMPLATE nor known to be gone. */
   async records(): Promise<VmRecord[]> {
     const ms = (column: string) => `(extract(epoch from v.${column}) * 1000)::float8`;
     return this.db.query<VmRecord>(
@@ -216,7 +200,6 @@ export class VmStore {
     );
   }
 
-  /** How many sessions the provider's VMs last found themselves to carry; null before any did. */
   async learntSessionsMax(provider: ProviderId): Promise<number | null> {
     const row = await this.db.maybeOne<{ sessionsMax: number }>(
       `select (capabilities->>'sessionsMax')::integer as "sessionsMax" from orchestrator.vms
@@ -226,7 +209,6 @@ export class VmStore {
     return row?.sessionsMax ?? null;
   }
 
-  /** Forgets VMs that are gone since before then. */
   async prune(before: Date): Promise<void> {
     await this.db.query("delete from orchestrator.vms where destroyed_at < $1", [before]);
   }
