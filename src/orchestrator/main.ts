@@ -14,7 +14,7 @@ import { migrate } from "../platform/migrations.js";
 import { migratePlatform } from "../platform/platform-schema.js";
 import { deadlinesOf, type OrchestratorConfig } from "./config.js";
 import { LogSink } from "./events/log-sink.js";
-import { type ChangeSignal, changesChannel } from "./events/outbox-store.js";
+import type { ChangeSignal } from "./events/outbox-store.js";
 import type { EventSink } from "./events/sink.js";
 import type { EventsConfig } from "./events/sink-config.js";
 import { serveOrchestrator } from "./http/routes.js";
@@ -100,9 +100,9 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
     }
     for (const relay of relays) running.push(relay.run(bells.events, stop.signal));
   };
-  const listening = database.listen(changesChannel, (notice) => {
-    if (notice.kind === "listening") for (const bell of Object.values(bells)) bell.ring();
-    else if (isSignal(notice.payload)) bells[notice.payload].ring();
+  const listening = store.signals.listen((notice) => {
+    if (notice.kind === "signalled") bells[notice.signal].ring();
+    else for (const bell of Object.values(bells)) bell.ring();
   });
   server.onceListening.push(open);
 
@@ -193,6 +193,3 @@ async function endLocalVms({ local }: OpenProviders, vms: Vms, log: Log): Promis
     }),
   );
 }
-
-const isSignal = (payload: string): payload is ChangeSignal =>
-  payload === "events" || payload === "reconcile" || payload === "waiting";

@@ -3,7 +3,7 @@ import type { Database } from "../platform/database.js";
 import { EnrolmentStore } from "./agents/enrolment-store.js";
 import { LeaseStore } from "./agents/lease-store.js";
 import { PoolStore } from "./autoscaling/pool-store.js";
-import { pruneEvents } from "./events/outbox-store.js";
+import { listenForChanges, pruneEvents } from "./events/outbox-store.js";
 import { readBacklogs, SqlRelayStore } from "./events/relay-store.js";
 import { forgetHolds, readHolds } from "./placement/capacity-holds-store.js";
 import { PlacementDecisions } from "./placement/decisions-store.js";
@@ -41,5 +41,6 @@ export function sqlStore(db: Database, settings: StoreSettings): OrchestratorSto
       backlogs: (sinks) => readBacklogs(db, sinks),
       prune: (before) => pruneEvents(db, before),
     },
+    signals: { listen: (hear) => listenForChanges(db, hear) },
   };
 }

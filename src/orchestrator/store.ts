@@ -12,6 +12,7 @@ import type { ExpectedVersions } from "../platform/etag.js";
 import type { AgentKey } from "./agents/proof.js";
 import type { LowCapacityPolicy, PoolSeats } from "./autoscaling/low-capacity.js";
 import type { Place, PoolMemory, ScalingPlan } from "./autoscaling/scaling-plan.js";
+import type { ChangeSignal } from "./events/outbox-store.js";
 import type { RelayStore } from "./events/relay.js";
 import type { CapacityHold, HoldPolicy } from "./placement/capacity-hold.js";
 import type { Decision } from "./placement/decision.js";
@@ -35,6 +36,7 @@ export interface OrchestratorStore {
   readonly replicas: Replicas;
   readonly fleetFeed: FleetFeed;
   readonly outbox: Outbox;
+  readonly signals: Signals;
 }
 
 /** What a replica brings to its store. */
@@ -332,3 +334,13 @@ export interface Backlog {
   /** When the oldest of them was written; null: there is none. */
   readonly oldestAt: Date | null;
 }
+
+/** Hints of what to look at again, whichever replica changed it: perhaps late or twice, and not what came while deaf. */
+export interface Signals {
+  listen(hear: (notice: SignalNotice) => void): AsyncDisposable;
+}
+
+/** `listening` comes first and after every gap: look at everything then. */
+export type SignalNotice =
+  | { readonly kind: "listening" }
+  | { readonly kind: "signalled"; readonly signal: ChangeSignal };

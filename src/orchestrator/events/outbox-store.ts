@@ -1,11 +1,21 @@
 // The outbox: events are appended in the transaction of the change they tell of, and read back in order (cursor.ts).
 import type { EventData, EventType, VmEvent } from "../../contracts/events.js";
-import type { Queryable } from "../../platform/database.js";
+import type { Database, Queryable } from "../../platform/database.js";
+import type { SignalNotice } from "../store.js";
 import { type Cursor, cursorAfter, type Seen } from "./cursor.js";
 
 /** The one channel other loops and replicas listen on; the payload says what to look at again. */
 export const changesChannel = "orchestrator";
 export type ChangeSignal = "events" | "reconcile" | "waiting";
+
+export const listenForChanges = (db: Database, hear: (notice: SignalNotice) => void): AsyncDisposable =>
+  db.listen(changesChannel, (notice) => {
+    if (notice.kind === "listening") hear(notice);
+    else if (isSignal(notice.payload)) hear({ kind: "signalled", signal: notice.payload });
+  });
+
+const isSignal = (payload: string): payload is ChangeSignal =>
+  payload === "events" || payload === "reconcile" || payload === "waiting";
 
 export interface NewEvent<T extends EventType = EventType> {
   readonly type: T;
@@ -65,9 +75,9 @@ interface StoredEvent {
   subject: string;
   data: unknown;
   at: Date;
-  xmin: string;
-  nextXid: string;
 }
+
+type SeenEvent = StoredEvent & { xmin: string; nextXid: string };
 
 /**
  * The next rows, and which transactions were under way. A snapshot's own xmax will not do as the bound of those: it is
@@ -75,7 +85,7 @@ interface StoredEvent {
  * skipped). Where there is a gap we draw an id ourselves, which is above every id drawn before.
  */
 export async function readOutbox(db: Queryable, after: Cursor, pageMax: number): Promise<Seen<OutboxRow>> {
-  const rows = await db.query<StoredEvent>(
+  const rows = await db.query<SeenEvent>(
     {
       name: "outbox-read",
       text: `
@@ -96,7 +106,7 @@ export async function readOutbox(db: Queryable, after: Cursor, pageMax: number):
   };
 }
 
-const toEvent = ({ seq, type, subject, data, at }: StoredEvent) =>
+export const toEvent = ({ seq, type, subject, data, at }: StoredEvent) =>
   ({
     specversion: "1.0",
     id: String(seq),

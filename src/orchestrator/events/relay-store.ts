@@ -8,7 +8,7 @@ import type { RelayStore } from "./relay.js";
 import { publishMsMax } from "./sink.js";
 
 /** Longer than a batch takes: its statements are short, its publishing is bounded. */
-const leaseMs = publishMsMax + 2_000;
+export const leaseMs = publishMsMax + 2_000;
 
 const cursorOf = `coalesce((select seq from orchestrator.relay_cursors where name = $1), 0)`;
 

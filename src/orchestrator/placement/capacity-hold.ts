@@ -22,6 +22,10 @@ export interface HoldPolicy {
   readonly holdMsMax: number;
 }
 
+export type FoundFull = Pick<CapacityHold, "region" | "templateId" | "provider" | "scope"> & {
+  readonly policy: HoldPolicy;
+};
+
 /** The failures of launches that were under way together count once. */
 export function failuresAfter(before: Pick<CapacityHold, "failures" | "until"> | undefined, nowMs: number): number {
   if (before === undefined) return 1;
@@ -30,6 +34,14 @@ export function failuresAfter(before: Pick<CapacityHold, "failures" | "until"> |
 
 export const holdMsAfter = (failures: number, { holdMs, holdMsMax }: HoldPolicy): number =>
   Math.min(holdMsMax, holdMs * 2 ** Math.min(failures - 1, 30));
+
+/** What the place's hold, `before`, becomes by one more such word of the provider. */
+export function holdAfter(before: CapacityHold | undefined, found: FoundFull, nowMs: number): CapacityHold {
+  const { policy, ...place } = found;
+  const failures = failuresAfter(before, nowMs);
+  const unchanged = before !== undefined && failures === before.failures;
+  return { ...place, failures, until: unchanged ? before.until : new Date(nowMs + holdMsAfter(failures, policy)) };
+}
 
 export const isOpen = ({ until }: Pick<CapacityHold, "until">, nowMs: number): boolean => until.getTime() > nowMs;
 

@@ -2,7 +2,7 @@
 import type { ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
 import type { Queryable } from "../../platform/database.js";
 import type { NoCapacity } from "../store.js";
-import { type CapacityHold, failuresAfter, holdMsAfter } from "./capacity-hold.js";
+import { type CapacityHold, holdAfter } from "./capacity-hold.js";
 import { placeKey } from "./fleet.js";
 
 const columns = `region, template_id as "templateId", provider, scope, failures, until`;
@@ -25,11 +25,8 @@ export async function openHolds(
     ),
   );
   const holds = sorted.map(({ region, templateId }) => {
-    const known = before.get(placeKey(region, templateId));
-    const failures = failuresAfter(known, now.getTime());
-    const unchanged = known !== undefined && failures === known.failures;
-    const until = unchanged ? known.until : new Date(now.getTime() + holdMsAfter(failures, policy));
-    return { region, templateId, failures, until };
+    const found = { region, templateId, provider, scope, policy };
+    return holdAfter(before.get(placeKey(region, templateId)), found, now.getTime());
   });
   await tx.query(
     `insert into orchestrator.capacity_holds (region, template_id, provider, scope, failures, until)

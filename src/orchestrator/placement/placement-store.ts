@@ -39,7 +39,7 @@ interface QueueRow {
 }
 
 /** How many of the queue one pass looks at; the rest follow when these are placed or gone. */
-const queuePassMax = 1_000;
+export const queuePassMax = 1_000;
 
 export class PlacementStore implements Placements {
   constructor(
@@ -250,7 +250,7 @@ export class PlacementStore implements Placements {
   }
 }
 
-const hasRoom = (vm: LockedVm, demand: Demand): boolean =>
+export const hasRoom = (vm: LockedVm, demand: Demand): boolean =>
   takesSessions(vm.status) && vm.reachable && vm.usedUnits + unitsFor(vm, demand.preset) <= unitsPerVm;
 
 /** As waiting, in this order; those that are known already stay as they are. */

@@ -3,7 +3,7 @@ import type { Database } from "../../platform/database.js";
 import type { Rank } from "../store.js";
 
 /** A replica that has not said so for that long is taken to be gone. */
-const silentMsMax = 20_000;
+export const silentMsMax = 20_000;
 
 export async function sayHere(db: Database, replicaId: string, now: Date): Promise<Rank> {
   await db.query(

@@ -1,9 +1,9 @@
 // VMs as they are read: one, or a page of those that match.
 import type { Capabilities, ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
 import type { Vm, VmStatus } from "../../contracts/orchestrator.js";
-import { Problem } from "../../contracts/problems.js";
 import type { Queryable } from "../../platform/database.js";
 import type { VmPage, VmPageQuery } from "../store.js";
+import { pageCursor, parsePageCursor } from "./page-cursor.js";
 
 export async function findVm(db: Queryable, vmId: string): Promise<Vm | null> {
   const row = await db.maybeOne<VmRow>({ name: "vm-find", text: `${selectVm} where v.vm_id = $1` }, [vmId]);
@@ -16,7 +16,7 @@ export async function findVm(db: Queryable, vmId: string): Promise<Vm | null> {
  */
 export async function listVms(db: Queryable, query: VmPageQuery): Promise<VmPage> {
   const { limit, cursor } = query;
-  const after = cursor === undefined ? null : parseCursor(cursor);
+  const after = cursor === undefined ? null : parsePageCursor(cursor);
   const rows = await db.query<VmRow>(
     `${selectVm}
       where ($1::text[] is null or v.status = any($1)) and ($2::text is null or v.region = $2)
@@ -32,7 +32,7 @@ export async function listVms(db: Queryable, query: VmPageQuery): Promise<VmPage
       query.provider ?? null,
       query.reachable ?? null,
       query.sessionId ?? null,
-      after?.createdAt ?? null,
+      after && instantOf(after.createdAtMicros),
       after?.vmId ?? null,
       limit + 1,
     ],
@@ -41,7 +41,7 @@ export async function listVms(db: Queryable, query: VmPageQuery): Promise<VmPage
   const last = page.at(-1);
   return {
     vms: page.map(toVm),
-    nextCursor: rows.length > limit && last ? `${last.cursorAt}_${last.vmId}` : null,
+    nextCursor: rows.length > limit && last ? pageCursor(last.cursorAt, last.vmId) : null,
   };
 }
 
@@ -83,19 +83,8 @@ function toVm({ usedUnits, cursorAt: _, ...row }: VmRow): Vm {
   };
 }
 
-/** `<created, µs since the epoch>_<vm id>`: keyset pages stay put while VMs come and go. */
-function parseCursor(cursor: string): { createdAt: string; vmId: string } {
-  const match = /^(\d{1,16})_([A-Za-z0-9_-]{1,64})$/.exec(cursor);
-  if (match === null) throw badCursor();
-  const micros = Number(match[1]);
-  const seconds = Math.floor(micros / 1_000_000);
-  const instant = new Date(seconds * 1000);
-  if (Number.isNaN(instant.getTime())) throw badCursor();
+/** PostgreSQL counts in µs, JavaScript in ms. */
+function instantOf(micros: number): string {
   const fraction = String(micros % 1_000_000).padStart(6, "0");
-  return { createdAt: instant.toISOString().replace(/\.000Z$/, `.${fraction}Z`), vmId: match[2]! };
+  return new Date(Math.floor(micros / 1_000_000) * 1000).toISOString().replace(/\.000Z$/, `.${fraction}Z`);
 }
-
-const badCursor = () => {
-  const message = "must be the nextCursor of an earlier page";
-  return new Problem("invalid-request", `cursor ${message}.`, { errors: [{ field: "cursor", message }] });
-};

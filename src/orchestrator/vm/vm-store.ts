@@ -137,7 +137,9 @@ export class VmStore implements Vms {
       const before = await lockVm(tx, vmId, expected);
       const vm = await changeVm(tx, before, "terminated", { usedUnits: 0, reason, terminatedAt: now });
       const sessions = await tx.query<{ sessionId: string }>(
-        `delete from orchestrator.placements where vm_id = $1 returning session_id as "sessionId"`,
+        `with gone as (
+           delete from orchestrator.placements where vm_id = $1 returning session_id, assigned_at)
+         select session_id as "sessionId" from gone order by assigned_at, session_id`,
         [vmId],
       );
       if (sessions.length > 0 && !force)
