@@ -1,14 +1,15 @@
 // `hotseat keys`: the installation's API keys.
-import { addKey, ensureSecrets, type KeyScope, loadSecrets, mintKey } from "../platform/secrets.js";
+import { addKey, ensureSecrets, type KeyScope, loadSecrets, mintKey, revokeKey } from "../platform/secrets.js";
 
 export async function initKeys({ secrets }: { secrets: string }): Promise<void> {
   await ensureSecrets(secrets);
   console.log(`The keys are in ${secrets} (readable by you alone).`);
 }
 
-export async function listKeys({ secrets }: { secrets: string }): Promise<void> {
+export async function listKeys({ secrets, tenant: of }: { secrets: string; tenant?: string }): Promise<void> {
   const { keys } = await loadSecrets(secrets);
-  for (const { id, scope, tenant } of keys) console.log(`${id.padEnd(20)} ${scope.padEnd(8)} ${tenant}`);
+  for (const { id, scope, tenant } of keys.filter(({ tenant }) => of === undefined || tenant === of))
+    console.log(`${id.padEnd(20)} ${scope.padEnd(8)} ${tenant}`);
 }
 
 export async function addKeyCommand(
@@ -19,4 +20,9 @@ export async function addKeyCommand(
   await addKey(secrets, key);
   console.log(key.key);
   console.error("Keep it: only its hash is stored. Roles that run already know it after a restart.");
+}
+
+export async function revokeKeyCommand(id: string, { secrets }: { secrets: string }): Promise<void> {
+  await revokeKey(secrets, id);
+  console.error(`The key ${id} is gone, and with it the cookies made from it. Roles that run forget it at a restart.`);
 }

@@ -97,6 +97,7 @@ secrets(keys.command("init"))
   .action((options) => runOnce(async () => (await import("./keys.js")).initKeys(options)));
 secrets(keys.command("list"))
   .description("show the keys, without their secrets")
+  .option("--tenant <tenant>", "this tenant's alone")
   .action((options) => runOnce(async () => (await import("./keys.js")).listKeys(options)));
 secrets(keys.command("add <id>"))
   .description("add a key and print it, once")
@@ -105,8 +106,15 @@ secrets(keys.command("add <id>"))
       .choices(["operate", "session", "read", "service"])
       .makeOptionMandatory(),
   )
-  .option("--tenant <tenant>", "whose sessions it sees (scope session)", "default")
+  .option(
+    "--tenant <tenant>",
+    "whose sessions it sees (scope session), and whose quotas count (session, operate)",
+    "default",
+  )
   .action((id, options) => runOnce(async () => (await import("./keys.js")).addKeyCommand(id, options)));
+secrets(keys.command("revoke <id>"))
+  .description("take a key away")
+  .action((id, options) => runOnce(async () => (await import("./keys.js")).revokeKeyCommand(id, options)));
 
 program
   .command("openapi")

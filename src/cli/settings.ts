@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import * as z from "zod";
 import { ConfigError, parseConfig } from "../platform/config.js";
+import { tenantsConfig } from "../platform/quotas.js";
 
 export interface ListenOptions {
   readonly host: string;
@@ -19,18 +20,35 @@ export const listenSettings = (options: ListenOptions) => ({
   allowedOrigins: options.allowOrigin,
 });
 
-/** One section a role, each checked by that role's own schema. */
+/** Checked by the role's own schema, but for what stands beside the sections. */
+const section = z
+  .looseObject({ tenants: z.undefined("stands beside the sections of roles, for all of them").optional() })
+  .default({});
+
+/** One section a role, and the tenants, which are the same for all. */
 const settingsFile = z.strictObject({
-  orchestrator: z.unknown().default({}),
-  session: z.unknown().default({}),
-  streaming: z.unknown().default({}),
+  tenants: tenantsConfig,
+  orchestrator: section,
+  session: section,
+  streaming: section,
 });
 
+/** The roles' settings, for each to check. */
+export interface Settings {
+  readonly orchestrator: object;
+  readonly session: object;
+  readonly streaming: object;
+}
+
 /** @throws ConfigError naming the file when it cannot be read, is not JSON, or has unknown sections. */
-export async function readSettings(path: string | undefined): Promise<z.infer<typeof settingsFile>> {
-  if (path === undefined) return parseConfig(settingsFile, {});
+export async function readSettings(path: string | undefined): Promise<Settings> {
+  if (path === undefined) return { orchestrator: {}, session: {}, streaming: {} };
   try {
-    return parseConfig(settingsFile, JSON.parse(await readFile(path, "utf8")));
+    const { tenants, orchestrator, session, streaming } = parseConfig(
+      settingsFile,
+      JSON.parse(await readFile(path, "utf8")),
+    );
+    return { orchestrator: { ...orchestrator, tenants }, session: { ...session, tenants }, streaming };
   } catch (cause) {
     throw new ConfigError(
       `The settings file ${path} cannot be used: ${cause instanceof Error ? cause.message : cause}`,

@@ -13,6 +13,7 @@ import {
 } from "./catalog.js";
 import { vmEvent } from "./events.js";
 import { route } from "./route.js";
+import { tenantName } from "./tenants.js";
 import { text } from "./text.js";
 
 export const vmStatus = z.enum([
@@ -79,7 +80,7 @@ export type PlacementRequest = z.infer<typeof placementRequest>;
 
 export const assignRequest = z.union([
   z.strictObject({ sessionId, vmId }).describe("The seed's form: this VM, or a 409"),
-  z.strictObject({ sessionId, request: placementRequest, tenant: text(64).default("default") }),
+  z.strictObject({ sessionId, request: placementRequest, tenant: tenantName.default("default") }),
 ]);
 
 /** The seat of one session, or its place in the queue. Asking again with the same sessionId answers the same. */

@@ -3,6 +3,7 @@
 // A type is named for what the caller does next, not for where the failure arose. `detail` is public and says what to
 // do; internals go to the log. Drivers translate vendor errors at their own edge; HTTP maps problems once.
 import * as z from "zod";
+import { quotaLimit } from "./tenants.js";
 
 export const problemTypes = {
   "invalid-request": { status: 400, title: "The request does not have the documented form", retryable: false },
@@ -25,6 +26,7 @@ export const problemTypes = {
   "key-reused": { status: 422, title: "This Idempotency-Key belongs to another request", retryable: false },
   "capacity-exhausted": { status: 409, title: "No VM may be made there now", retryable: true },
   "rate-limited": { status: 429, title: "Too many requests", retryable: true },
+  "quota-exceeded": { status: 429, title: "The tenant has as many as it may", retryable: true },
   internal: { status: 500, title: "Something broke on our side", retryable: true },
   unavailable: { status: 503, title: "A service this one needs does not answer", retryable: true },
 } as const;
@@ -35,6 +37,9 @@ export type ProblemType = keyof typeof problemTypes;
 export const fieldError = z.object({ field: z.string(), message: z.string() });
 export type FieldError = z.infer<typeof fieldError>;
 
+/** What a tenant has, and may have, of what it asked one more of. */
+const exceeded = z.object({ limit: quotaLimit, max: z.int(), used: z.int() });
+
 export const problemDocument = z
   .object({
     type: z.string().describe("urn:hotseat:problem:<name>"),
@@ -43,6 +48,9 @@ export const problemDocument = z
     detail: z.string().optional(),
     retryable: z.boolean(),
     errors: z.array(fieldError).optional(),
+    limit: exceeded.shape.limit.optional().describe("Of quota-exceeded: which limit, with `max` and `used`"),
+    max: exceeded.shape.max.optional(),
+    used: exceeded.shape.used.optional(),
   })
   .describe("An RFC 9457 problem document")
   .meta({ id: "Problem" });
@@ -53,7 +61,7 @@ export class Problem extends Error {
   constructor(
     readonly type: ProblemType,
     readonly detail?: string,
-    readonly extra: { errors?: FieldError[]; cause?: unknown } = {},
+    readonly extra: { errors?: FieldError[]; quota?: z.infer<typeof exceeded>; cause?: unknown } = {},
   ) {
     super(`${type}: ${detail ?? problemTypes[type].title}`, { cause: extra.cause });
     this.name = "Problem";
@@ -72,6 +80,7 @@ export class Problem extends Error {
       retryable,
       ...(this.detail === undefined ? {} : { detail: this.detail }),
       ...(this.extra.errors === undefined ? {} : { errors: this.extra.errors }),
+      ...this.extra.quota,
     };
   }
 }
@@ -81,5 +90,9 @@ const isProblemType = (name: string): name is ProblemType => Object.hasOwn(probl
 /** The problem another role answered with, to be thrown on as our own. */
 export function problemFromDocument(document: ProblemDocument): Problem {
   const name = document.type.replace("urn:hotseat:problem:", "");
-  return new Problem(isProblemType(name) ? name : "unavailable", document.detail, { errors: document.errors });
+  const quota = exceeded.safeParse(document);
+  return new Problem(isProblemType(name) ? name : "unavailable", document.detail, {
+    errors: document.errors,
+    ...(quota.success && { quota: quota.data }),
+  });
 }

@@ -2,6 +2,7 @@
 // take.
 import { z } from "zod";
 import { providerId, regionId, templateId } from "../contracts/catalog.js";
+import { tenantsConfig } from "../platform/quotas.js";
 import type { Place, PoolSettings } from "./autoscaling/scaling-plan.js";
 import { fallbackChains, regionIds } from "./catalog/regions.js";
 import { templates } from "./catalog/templates.js";
@@ -119,6 +120,7 @@ export const orchestratorConfig = z.strictObject({
     .default({})
     .describe("Goes into every local agent's configuration"),
   simulated: simulatedConfig.prefault({}),
+  tenants: tenantsConfig,
   events: eventsConfig.default({}).describe("Where events go besides the log"),
 });
 export type OrchestratorConfig = z.infer<typeof orchestratorConfig>;

@@ -24,12 +24,21 @@ export function toProblem(error: unknown): Problem {
   return new Problem("internal", undefined, { cause: error });
 }
 
+/** When it may go well by itself; null: unknown, or never. */
+function retryAfterSeconds({ type, extra: { quota } }: Problem): number | null {
+  if (type === "unavailable" || type === "in-progress") return 1;
+  if (quota === undefined || quota.max === 0) return null;
+  // Seats come free all the time, sessions end by the hour, and VMs only when somebody ends them.
+  return { waiting: 5, sessions: 15, vms: null }[quota.limit];
+}
+
 export function answerProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
   if (problem.status >= 500) {
     const level = problem.type === "unavailable" ? "warn" : "error";
     log[level]({ err: problem.extra.cause ?? problem, method: request.method, path: pathOf(request) }, problem.message);
   }
   if (problem.type === "unauthenticated") void reply.header("www-authenticate", 'Bearer realm="hotseat"');
-  if (problem.type === "unavailable" || problem.type === "in-progress") void reply.header("retry-after", "1");
+  const wait = retryAfterSeconds(problem);
+  if (wait !== null) void reply.header("retry-after", String(wait));
   return reply.code(problem.status).type(problemType).send(problem.toDocument());
 }

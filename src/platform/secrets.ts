@@ -7,6 +7,7 @@ import { chmod, link, mkdir, readFile, rename, rm, unlink, writeFile } from "nod
 import { dirname } from "node:path";
 import { exportJWK, generateKeyPair, importJWK, type JWK } from "jose";
 import * as z from "zod";
+import { tenantName } from "../contracts/tenants.js";
 import { ConfigError, parseConfig } from "./config.js";
 
 export const keyScope = z.enum(["operate", "session", "read", "service"]);
@@ -15,7 +16,7 @@ export type KeyScope = z.infer<typeof keyScope>;
 const apiKey = z.object({
   id: z.string().regex(/^[a-z0-9-]{1,40}$/, "a key's name is 1–40 small letters, digits and dashes"),
   scope: keyScope,
-  tenant: z.string().max(64).default("default"),
+  tenant: tenantName.default("default"),
   sha256: z.string().length(64),
   key: z.string().optional(),
 });
@@ -88,6 +89,24 @@ export async function addKey(path: string, key: ApiKey): Promise<void> {
   const temporary = await writeBeside(path, changed);
   await rename(temporary, path);
 }
+
+/**
+ * Takes a key away. @throws ConfigError when there is none of the name, or the installation itself needs it: roles speak
+ * to each other by a service key, and `hotseat up` prints its link with a session key
+ */
+export async function revokeKey(path: string, id: string): Promise<void> {
+  const file = await readSecretsFile(path);
+  const revoked = file.keys.find((key) => key.id === id);
+  if (revoked === undefined) throw new ConfigError(`There is no key named ${id}.`);
+  const keys = file.keys.filter((key) => key !== revoked);
+  const isOwn = (key: ApiKey) => key.scope === revoked.scope && key.key !== undefined;
+  if (ownScopes.includes(revoked.scope) && isOwn(revoked) && !keys.some(isOwn))
+    throw new ConfigError(`Hotseat itself uses the ${revoked.scope} key ${id}.`);
+  const temporary = await writeBeside(path, { ...file, keys });
+  await rename(temporary, path);
+}
+
+const ownScopes: readonly KeyScope[] = ["service", "session"];
 
 /** A complete file under another name, so that a crash or a full disk half-way leaves the one that is there. */
 async function writeBeside(path: string, content: unknown): Promise<string> {

@@ -10,6 +10,7 @@ import { Answers } from "../platform/idempotency.js";
 import type { Registry } from "../platform/metrics.js";
 import { migrate } from "../platform/migrations.js";
 import { migratePlatform } from "../platform/platform-schema.js";
+import { Quotas, tenantsConfig } from "../platform/quotas.js";
 import { sessionLimits } from "./deadlines.js";
 import { SessionFeed } from "./feed.js";
 import { follow } from "./follower.js";
@@ -27,6 +28,7 @@ export const sessionConfig = z.strictObject({
   ...sessionLimits.shape,
   sweepMs: z.number().int().min(10).default(500).describe("How often the limits are looked at"),
   gamesCacheMs: z.number().int().min(0).default(10_000),
+  tenants: tenantsConfig,
 });
 export type SessionConfig = z.infer<typeof sessionConfig>;
 
@@ -58,12 +60,14 @@ export async function mountSession(server: HttpServer, deps: SessionDeps): Promi
   const orchestrator = clientOf(orchestratorUrl);
   const streaming = clientOf(streamingUrl);
   const games = new Games(orchestrator, clock, config.gamesCacheMs);
+  const quotas = new Quotas(config.tenants);
   const service = new SessionService({
     store,
     orchestrator,
     streaming,
     games,
-    metrics: new SessionMetrics(registry, store),
+    quotas,
+    metrics: new SessionMetrics(registry, store, quotas),
     limits: config,
     clock,
     newSessionId: (from) => `s_${from ?? randomBytes(15).toString("base64url")}`,

@@ -1,6 +1,8 @@
 // What operators see of sessions.
 import { sessionStatus } from "../contracts/session.js";
 import { Counter, Gauge, Histogram, type Registry } from "../platform/metrics.js";
+import type { Quotas } from "../platform/quotas.js";
+import { type TenantMeters, tenantMeters } from "../platform/tenant-meters.js";
 import type { SessionRecord } from "./lifecycle.js";
 import type { SessionStore } from "./session-store.js";
 
@@ -8,8 +10,9 @@ export class SessionMetrics {
   readonly #created: Counter<"status">;
   readonly #over: Counter<"status" | "reason">;
   readonly #untilConnected: Histogram;
+  readonly #tenants: TenantMeters;
 
-  constructor(registry: Registry, store: SessionStore) {
+  constructor(registry: Registry, store: SessionStore, quotas: Quotas) {
     const registers = [registry];
     this.#created = new Counter({
       name: "hotseat_sessions_created_total",
@@ -40,6 +43,18 @@ export class SessionMetrics {
         for (const { status, sessions } of await store.countLive()) this.set({ status }, sessions);
       },
     });
+    this.#tenants = tenantMeters(registry, {
+      limit: "sessions",
+      quotas,
+      name: "sessions",
+      help: "Live sessions",
+      read: () => store.countLiveByTenant(null),
+    });
+  }
+
+  /** The tenant has as many as it may. */
+  refused(tenant: string): void {
+    this.#tenants.refused(tenant);
   }
 
   created(record: SessionRecord): void {

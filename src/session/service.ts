@@ -11,6 +11,7 @@ import { streamingRoutes } from "../contracts/streaming.js";
 import type { RouteClient } from "../platform/client.js";
 import type { Clock } from "../platform/clock.js";
 import type { Log } from "../platform/log.js";
+import { type Quotas, quotaExceeded } from "../platform/quotas.js";
 import { checkAt, deadlineOf, type SessionLimits } from "./deadlines.js";
 import type { Games } from "./games.js";
 import { advance, type End, eventOf, isOver, type SessionEvent, type SessionRecord, toSession } from "./lifecycle.js";
@@ -32,6 +33,7 @@ export interface SessionServiceDeps {
   readonly orchestrator: RouteClient;
   readonly streaming: RouteClient;
   readonly games: Games;
+  readonly quotas: Quotas;
   readonly metrics: SessionMetrics;
   readonly limits: SessionLimits;
   readonly clock: Clock;
@@ -45,12 +47,13 @@ export class SessionService {
 
   /**
    * `effectId`: of an earlier try with the same one, the session is answered if there is any; one that failed is
-   * succeeded by a new one. @throws Problem what the orchestrator refused it for (nothing is left), or `unavailable`
+   * succeeded by a new one. @throws Problem quota-exceeded: the tenant has as many live sessions as it may, and nobody
+   * was asked; what the orchestrator refused it for (nothing is left); `unavailable`
    * (it is FAILED); in-progress: an earlier try is not given up yet; illegal-transition: it was
    * ended on request meanwhile.
    */
   async create(asked: SessionRequest, tenant: string, effectId: string | null = null): Promise<CreatedSession> {
-    const { store, clock, games, metrics } = this.deps;
+    const { store, clock, games, quotas, metrics } = this.deps;
     const { sessionId, earlier } = await this.#place(effectId);
     if (earlier !== null) {
       if (earlier.intent) throw new Problem("in-progress", "The session is still being set up: ask again in a second.");
@@ -78,7 +81,12 @@ export class SessionService {
       endedAt: null,
       version: 1,
     };
-    await store.intend(intent, this.#timers(intent));
+    const liveMax = quotas.max(tenant, "sessions");
+    const live = await store.intend(intent, this.#timers(intent), liveMax);
+    if (liveMax !== null && live !== null) {
+      metrics.refused(tenant);
+      throw quotaExceeded("sessions", liveMax, live);
+    }
     const assignment = await this.#assign(intent);
     const credentials = await this.#credentials(intent);
     const event = eventOfPlacement(intent, assignment);
@@ -199,7 +207,7 @@ export class SessionService {
         field: field.replace(/^request\./, ""),
         message,
       }));
-      throw new Problem(error.type, error.detail, { errors, cause: error });
+      throw new Problem(error.type, error.detail, { errors, quota: error.extra.quota, cause: error });
     }
   }
 
@@ -272,7 +280,13 @@ export class SessionService {
 }
 
 /** What the orchestrator may refuse a session for; anything else it answers is a failure of ours, not of the caller's. */
-const refusals: readonly ProblemType[] = ["invalid-request", "no-free-seat", "capacity-exhausted", "rate-limited"];
+const refusals: readonly ProblemType[] = [
+  "invalid-request",
+  "no-free-seat",
+  "capacity-exhausted",
+  "rate-limited",
+  "quota-exceeded",
+];
 
 const endedMeanwhile = () => new Problem("illegal-transition", "The session was ended before it was ready.");
 

@@ -1,8 +1,8 @@
 // Sessions in PostgreSQL. Every verb is one statement, hence one transaction; a change is compare-and-set on the
-// version, and its notification leaves with its commit.
+// version, and its notification leaves with its commit. (Only `intend` against a limit takes three.)
 
 import type { SessionStatus } from "../contracts/session.js";
-import type { Database } from "../platform/database.js";
+import type { Database, Queryable } from "../platform/database.js";
 import type { SessionRecord } from "./lifecycle.js";
 
 /** NOTIFY channel of changed sessions; the payload is the session's id. */
@@ -47,9 +47,32 @@ const columns = `session_id, tenant, player_id, preset_id, request, status, stat
 export class SessionStore {
   constructor(private readonly database: Database) {}
 
-  /** Stores the intent of a session before anything is asked for it. */
-  async intend(record: SessionRecord, timers: Timers): Promise<void> {
-    await this.database.query(
+  /**
+   * Stores the intent of a session before anything is asked for it; with `liveMax` only if its tenant has fewer live
+   * sessions, exactly, whoever else asks at the same time. null: stored; else how many live sessions there are.
+   */
+  async intend(record: SessionRecord, timers: Timers, liveMax: number | null): Promise<number | null> {
+    if (liveMax === null) {
+      await this.#insert(this.database, record, timers);
+      return null;
+    }
+    return this.database.transaction(async (tx) => {
+      // A statement of its own: the next one then sees what the lock's last holder committed.
+      await tx.query("select pg_advisory_xact_lock(hashtextextended('hotseat sessions of ' || $1, 0))", [
+        record.tenant,
+      ]);
+      const { live } = await tx.one<{ live: number }>(
+        "select count(*) as live from session.sessions where tenant = $1 and ended_at is null",
+        [record.tenant],
+      );
+      if (live >= liveMax) return live;
+      await this.#insert(tx, record, timers);
+      return null;
+    });
+  }
+
+  async #insert(db: Queryable, record: SessionRecord, timers: Timers): Promise<void> {
+    await db.query(
       `insert into session.sessions (${columns}, game_id, deadline_at, check_at, withdraw_at)
        values ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22)`,
       [
@@ -136,6 +159,16 @@ export class SessionStore {
     return this.database.query(
       "select status, count(*)::int as sessions from session.sessions where ended_at is null group by status",
     );
+  }
+
+  /** Live sessions of one tenant, or of each that has any. */
+  async countLiveByTenant(tenant: string | null): Promise<Map<string, number>> {
+    const rows = await this.database.query<{ tenant: string; sessions: number }>(
+      `select tenant, count(*) as sessions from session.sessions
+        where ended_at is null and ($1::text is null or tenant = $1) group by tenant`,
+      [tenant],
+    );
+    return new Map(rows.map(({ tenant, sessions }) => [tenant, sessions]));
   }
 
   /** Sessions whose limit has passed. */

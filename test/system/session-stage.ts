@@ -135,11 +135,11 @@ export async function openStage(ground: Ground, options: StageOptions = {}) {
     () => streamingServer.app.close(),
     () => streaming[Symbol.asyncDispose](),
   );
-  const startSession = async (port: number) => {
+  const startSession = async (port: number, own = createRegistry()) => {
     const server = await newServer(secrets);
     const role = await mountSession(server, {
       ...common,
-      registry: port === 0 ? registry : createRegistry(),
+      registry: own,
       config: sessionConfig.parse({ sweepMs: 20, queueRefreshMs: 50, gamesCacheMs: 0, ...options.session }),
       database,
       orchestratorUrl,
@@ -152,7 +152,7 @@ export async function openStage(ground: Ground, options: StageOptions = {}) {
     };
     return { url, stop };
   };
-  const session = await startSession(0);
+  const session = await startSession(0, registry);
   let stopSession = session.stop;
   closers.push(() => stopSession());
   sessionUrl = session.url;
@@ -193,6 +193,12 @@ export async function openStage(ground: Ground, options: StageOptions = {}) {
         stopSession = (await startSession(Number(new URL(sessionUrl).port))).stop;
         return watch();
       };
+    },
+    /** Another session role on the same database. */
+    startReplica: async () => {
+      const replica = await startSession(0);
+      closers.push(replica.stop);
+      return replica.url;
     },
     agent: async (vmId: string) => {
       const agent = new TestAgent(vmId, streamingUrl, authenticator);

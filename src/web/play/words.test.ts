@@ -3,6 +3,7 @@ import { presetId, regionId } from "../../contracts/catalog.js";
 import { Problem, type ProblemType, problemTypes } from "../../contracts/problems.js";
 import { endReason } from "../../contracts/session.js";
 import { closeCodes } from "../../contracts/signalling.js";
+import { quotaLimit } from "../../contracts/tenants.js";
 import { recoveryFor } from "../../player/recovery.js";
 import {
   keyNeeded,
@@ -54,6 +55,17 @@ test("every problem type of the registry has words, and none of them shows a sta
     expect(words.title + words.text).not.toMatch(/\b[45]\d\d\b/);
   }
   expectClear(wordsForAnswer(null));
+});
+
+test("each limit of a tenant that is used up has words of its own, without its numbers", () => {
+  const said = quotaLimit.options.map((limit) =>
+    wordsForAnswer(new Problem("quota-exceeded", "7 of 7.", { quota: { limit, max: 7, used: 7 } }).toDocument()),
+  );
+  for (const message of said) {
+    expectClear(message);
+    expect(message.text).not.toMatch(/tenant|7/);
+  }
+  expect(new Set(said.map(({ title }) => title)).size).toBe(quotaLimit.options.length);
 });
 
 test("no key, a wrong key and a key that ran out are told apart, each with what to do", () => {

@@ -4,6 +4,7 @@
 import type { PresetId, RegionId, VideoMode } from "../../contracts/catalog.js";
 import type { ProblemDocument } from "../../contracts/problems.js";
 import type { EndReason } from "../../contracts/session.js";
+import type { QuotaLimit } from "../../contracts/tenants.js";
 import type { PlayerProblem, PlayerStats, ProblemKind, Progress } from "../../player/player.js";
 import type { Step } from "./phase.js";
 
@@ -86,6 +87,13 @@ export function wordsForProblem({ kind, detail }: PlayerProblem): Message {
   return detail === null ? words : { ...words, text: `${words.text} The server says: “${detail}”` };
 }
 
+/** The tenant is whoever gave the page its key: a player hears what it means, not whose limit it is. */
+const quotaWords: Record<QuotaLimit, Message> = {
+  sessions: retry("All places are taken", "As many people play here as may at once. Try again when somebody has left."),
+  waiting: retry("The line is full", "No seat is free, and no more people may wait for one. Try again in a minute."),
+  vms: retry("No machine for you just now", "As many machines run as may at once. Try again in a few minutes."),
+};
+
 /** What an HTTP call answered; null: it did not answer, or not in the agreed form. */
 export function wordsForAnswer(problem: ProblemDocument | null): Message {
   if (problem === null)
@@ -97,6 +105,7 @@ export function wordsForAnswer(problem: ProblemDocument | null): Message {
   if (problem.status === 401) return keyNeeded.rejected;
   if (problem.status === 403) return retry("Not with this key", `Your key may not do that. ${said}`);
   if (problem.status === 404) return again("There is no such thing", said);
+  if (problem.limit !== undefined) return quotaWords[problem.limit];
   if (problem.status === 429) return retry("A little slower, please", said);
   if (problem.status === 503) return retry("The server is not ready", `${said} It usually comes back within a minute.`);
   if (problem.status >= 500)
