@@ -4,7 +4,13 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["src/**/*.test.ts", "test/tidy.test.ts"], testTimeout: 20_000 } },
+      {
+        test: {
+          name: "unit",
+          include: ["src/**/*.test.ts", "sim/**/*.test.ts", "test/tidy.test.ts"],
+          testTimeout: 20_000,
+        },
+      },
       {
         test: {
           name: "system",

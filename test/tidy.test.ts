@@ -25,10 +25,13 @@ const read = (path: string): SourceFile => {
     imports: imports.map((name) => (name.startsWith(".") ? normalize(join(dirname(path), name)) : name)),
   };
 };
-const sources = readdirSync("src", { recursive: true, encoding: "utf8" })
-  .map((name) => join("src", name))
-  .filter((path) => path.endsWith(".ts"))
-  .map(read);
+const sourcesIn = (folder: string) =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .map((name) => join(folder, name))
+    .filter((path) => path.endsWith(".ts"))
+    .map(read);
+const sources = sourcesIn("src");
+const simulation = sourcesIn("sim");
 const product = sources.filter(({ path }) => !path.endsWith(".test.ts") && !path.endsWith("conformance.ts"));
 const part = (path: string) => path.split("/")[1] ?? "";
 
@@ -58,6 +61,12 @@ describe("imports", () => {
         .map((name) => `${path} → ${name}`),
     );
     expect(wrong).toStrictEqual([]);
+  });
+
+  it("never lead out of the product, whatever is built on it", () => {
+    const outside = /^(sim|bench|test|scripts)\//;
+    const wrong = sources.filter(({ imports }) => imports.some((name) => outside.test(name)));
+    expect(wrong.map(({ path }) => path)).toStrictEqual([]);
   });
 
   it("of native add-ons happen only in the agent's session process", () => {
@@ -138,7 +147,9 @@ describe("conventions", () => {
   });
 
   it("no file is past 500 lines", () => {
-    expect(sources.filter(({ text }) => text.split("\n").length > 500).map(({ path }) => path)).toStrictEqual([]);
+    expect(
+      [...sources, ...simulation].filter(({ text }) => text.split("\n").length > 500).map(({ path }) => path),
+    ).toStrictEqual([]);
   });
 });
 

@@ -1,9 +1,9 @@
 // Which agent speaks for a VM: the one that enrolled, of the launch it was started by (its epoch). Bootstrap tokens are
 // kept by their hash alone and are used up by the first to show one.
 import type { VmStatus } from "../../contracts/orchestrator.js";
-import { Problem } from "../../contracts/problems.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Database } from "../../platform/database.js";
+import { notEnrolled, tokenRefused } from "../refusals.js";
 import type { Enrolments } from "../store.js";
 import { noSuchVm } from "../vm/lifecycle.js";
 import { fenced, isOver } from "./fencing.js";
@@ -36,12 +36,12 @@ export class EnrolmentStore implements Enrolments {
     const agent = await this.#read(vmId);
     const replaced = agent.key !== null && claimedEpoch !== undefined && claimedEpoch !== agent.epoch;
     if (replaced || isOver(agent.status)) throw fenced(vmId, agent.status);
-    throw new Problem("forbidden", "The bootstrap token is not this VM's, or was used, or has expired.");
+    throw tokenRefused();
   }
 
   async keyOf(vmId: string, claimedEpoch: number | undefined): Promise<{ key: AgentKey; epoch: number }> {
     const { key, epoch, status } = await this.#read(vmId);
-    if (key === null) throw new Problem("forbidden", `No agent has enrolled for VM ${vmId}.`);
+    if (key === null) throw notEnrolled(vmId);
     if ((claimedEpoch !== undefined && claimedEpoch !== epoch) || isOver(status)) throw fenced(vmId, status);
     return { key, epoch };
   }

@@ -17,8 +17,7 @@ export async function judgePools(
       `select region, template_id as "templateId" from orchestrator.low_pools`,
     );
     const low = new Set(rows.map((row) => placeKey(row.region, row.templateId)));
-    const all = [...pools, ...rows.filter((row) => !pools.some((pool) => samePlace(pool, row))).map(emptyPool)];
-    for (const pool of all) {
+    for (const pool of poolsToJudge(pools, rows)) {
       const was = low.has(placeKey(pool.region, pool.templateId));
       const is = judgePool(was, pool, policy);
       const place = [pool.region, pool.templateId];
@@ -35,8 +34,15 @@ export async function judgePools(
 }
 
 type Place = Pick<Pool, "region" | "templateId">;
+
+/** Those that were low and have no VMs any more are judged too. */
+export const poolsToJudge = (pools: readonly Pool[], low: readonly Place[]): Pool[] => [
+  ...pools,
+  ...low.filter((row) => !pools.some((pool) => samePlace(pool, row))).map(emptyPool),
+];
+
 const samePlace = (a: Place, b: Place) => a.region === b.region && a.templateId === b.templateId;
 const emptyPool = (place: Place): Pool => ({ ...place, free: 0, total: 0, vms: 0 });
 
-const lowCapacity = ({ region, templateId, free }: Pool, threshold: number) =>
+export const lowCapacity = ({ region, templateId, free }: Pool, threshold: number) =>
   vmEventOf("VMPoolLowCapacity", null, region, { region, templateId, freeSessions: free, threshold });

@@ -6,12 +6,12 @@
 // (the growth lock), so that nobody makes two VMs for one need; seats that are free at once need no such lock.
 import type { RegionId } from "../../contracts/catalog.js";
 import type { SeatSpec } from "../../contracts/orchestrator.js";
-import { Problem } from "../../contracts/problems.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Database, Queryable } from "../../platform/database.js";
 import { appendEvents, changesChannel, type NewEvent, vmEventOf } from "../events/outbox-store.js";
+import { noFreeSeat, sessionElsewhere, takesNoSessions } from "../refusals.js";
 import type { NewPlacement, Placement, Placements } from "../store.js";
-import { takesSessions } from "../vm/lifecycle.js";
+import { noSuchVm, takesSessions } from "../vm/lifecycle.js";
 import {
   candidateColumns,
   changeVm,
@@ -29,7 +29,7 @@ import type { Demand } from "./demand.js";
 import { type Fleet, type FleetVm, type PlaceRules, placeKey } from "./fleet.js";
 import { FleetIndex } from "./fleet-index.js";
 import type { Budget } from "./growth.js";
-import { unitsFor, unitsPerVm } from "./seats.js";
+import { type SeatHolder, unitsFor, unitsPerVm } from "./seats.js";
 import { planWaiting, type WaitingPlan } from "./waiting.js";
 
 interface QueueRow {
@@ -116,7 +116,7 @@ export class PlacementStore implements Placements {
         `select ${candidateColumns} from orchestrator.vms v where v.vm_id = $1`,
         [vmId],
       );
-      if (seen === null) throw new Problem("not-found", `There is no VM ${vmId}.`);
+      if (seen === null) throw noSuchVm(vmId);
       const placement = placementFor(seen);
       const { sessionId } = placement;
       const vm = await lockVm(tx, vmId);
@@ -126,15 +126,9 @@ export class PlacementStore implements Placements {
         [sessionId],
       );
       if (held.vmId === vmId) return seen;
-      if (held.vmId !== null)
-        throw new Problem("session-elsewhere", `Session ${sessionId} has its seat on ${held.vmId}.`);
-      if (!takesSessions(vm.status))
-        throw new Problem("illegal-transition", `VM ${vmId} is ${vm.status}: it takes no sessions.`);
-      if (!hasRoom(vm, held.demand))
-        throw new Problem(
-          "no-free-seat",
-          vm.reachable ? `VM ${vmId} has no room for the session.` : `VM ${vmId} is unreachable just now.`,
-        );
+      if (held.vmId !== null) throw sessionElsewhere(sessionId, held.vmId);
+      if (!takesSessions(vm.status)) throw takesNoSessions(vm);
+      if (!hasRoom(vm, held.demand)) throw noFreeSeat(vm);
       await this.#sit(tx, vm, { ...placement, ...held }, namedDecision(vm, held.demand));
       return vm;
     });
@@ -250,8 +244,10 @@ export class PlacementStore implements Placements {
   }
 }
 
-export const hasRoom = (vm: LockedVm, demand: Demand): boolean =>
-  takesSessions(vm.status) && vm.reachable && vm.usedUnits + unitsFor(vm, demand.preset) <= unitsPerVm;
+export const hasRoom = (
+  vm: SeatHolder & Pick<LockedVm, "status" | "reachable" | "usedUnits">,
+  demand: Demand,
+): boolean => takesSessions(vm.status) && vm.reachable && vm.usedUnits + unitsFor(vm, demand.preset) <= unitsPerVm;
 
 /** As waiting, in this order; those that are known already stay as they are. */
 async function insertPlacements(db: Queryable, placements: readonly NewPlacement[]): Promise<void> {

@@ -164,7 +164,8 @@ export class SeatsStore implements Seats {
 
   async give(seats: readonly ChosenSeat[], at: Date): Promise<Given> {
     // One statement cannot insert a row and then find it.
-    const first = new Map(seats.map((seat) => [seat.placement.sessionId, seat] as const).toReversed());
+    const first = new Map<string, ChosenSeat>();
+    for (const seat of seats) if (!first.has(seat.placement.sessionId)) first.set(seat.placement.sessionId, seat);
     const given = [...first.values()];
     const kinds = new Kinds();
     const rows = await this.db.query<AnswerRow<{ outcome: GivenOutcome }>>(giveStatement, [

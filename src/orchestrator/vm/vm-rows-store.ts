@@ -90,7 +90,11 @@ export async function changeVm(tx: Queryable, vm: LockedVm, change: VmChange, pa
   return { ...vm, status, usedUnits, version: vm.version + 1 };
 }
 
-export const placeOf = ({ vmId, region, templateId }: LockedVm) => ({ vmId, region, templateId });
+export const placeOf = ({ vmId, region, templateId }: Pick<LockedVm, "vmId" | "region" | "templateId">) => ({
+  vmId,
+  region,
+  templateId,
+});
 
 /** Held while VMs are made or waiting sessions are placed: limits are counted and kept by one replica at a time. */
 export async function takeGrowthLock(tx: Queryable): Promise<void> {

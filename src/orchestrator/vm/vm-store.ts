@@ -3,7 +3,6 @@
 import type { Capabilities, ProviderId } from "../../contracts/catalog.js";
 import type { EventData } from "../../contracts/events.js";
 import type { Vm } from "../../contracts/orchestrator.js";
-import { Problem } from "../../contracts/problems.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Database, Queryable } from "../../platform/database.js";
 import type { ExpectedVersions } from "../../platform/etag.js";
@@ -11,6 +10,7 @@ import { appendEvents, type NewEvent, vmEventOf } from "../events/outbox-store.j
 import { closeHolds, openHolds } from "../placement/capacity-holds-store.js";
 import { Growth, type GrowthRules } from "../placement/growth.js";
 import type { NewVm } from "../placement/waiting.js";
+import { hasSessions, noRoomToGrow } from "../refusals.js";
 import type { LaunchClaim, NoCapacity, VmPage, VmPageQuery, Vms } from "../store.js";
 import { noSuchVm } from "./lifecycle.js";
 import type { VmRecord } from "./reconcile.js";
@@ -36,12 +36,7 @@ export class VmStore implements Vms {
           where status not in ('TEMPLATE', 'TERMINATED')`,
       );
       const refusal = new Growth({ vms }, rules).refusal(vm.region, vm.templateId);
-      if (refusal === "over-budget")
-        throw new Problem("capacity-exhausted", "The fleet's budget has no room for another VM.");
-      if (refusal !== null) {
-        const { vmsMax } = rules.places(vm.region, vm.templateId);
-        throw new Problem("capacity-exhausted", `${vm.region} has its ${vmsMax} VMs of ${vm.templateId} already.`);
-      }
+      if (refusal !== null) throw noRoomToGrow(refusal, vm, rules);
       await insertVms(tx, [vm], this.#now());
     });
     return this.get(vm.vmId);
@@ -142,11 +137,7 @@ export class VmStore implements Vms {
          select session_id as "sessionId" from gone order by assigned_at, session_id`,
         [vmId],
       );
-      if (sessions.length > 0 && !force)
-        throw new Problem(
-          "vm-has-sessions",
-          `VM ${vmId} has ${sessions.length} live sessions: drain it, or use force.`,
-        );
+      if (sessions.length > 0 && !force) throw hasSessions(vmId, sessions.length);
       const events = sessions.map(({ sessionId }) => sessionReleased(vm, sessionId, "vm-terminated", "none"));
       const ended = vmEventOf("VMTerminated", vm, vmId, { ...placeOf(vm), reason });
       await appendEvents(tx, [...events, ended], now, ["reconcile", "waiting"]);
@@ -239,7 +230,7 @@ export async function insertVms(tx: Queryable, vms: readonly NewVm[], now: Date)
 }
 
 export function sessionReleased(
-  vm: LockedVm,
+  vm: Pick<LockedVm, "vmId" | "region" | "templateId" | "version">,
   sessionId: string,
   reason: ReleasedReason | (string & {}),
   next: EventData<"SessionReleased">["next"],

@@ -1,0 +1,167 @@
+// Sessions in their seats and in the queue, in memory: as placement/placement-store.ts does it in SQL.
+import type { RegionId } from "../../src/contracts/catalog.js";
+import { type NewEvent, vmEventOf } from "../../src/orchestrator/events/outbox-store.js";
+import { isOpen } from "../../src/orchestrator/placement/capacity-hold.js";
+import { type Decision, decisionOf, encodeDecision, namedDecision } from "../../src/orchestrator/placement/decision.js";
+import type { Demand } from "../../src/orchestrator/placement/demand.js";
+import type { Fleet } from "../../src/orchestrator/placement/fleet.js";
+import { FleetIndex } from "../../src/orchestrator/placement/fleet-index.js";
+import { hasRoom, queuePassMax } from "../../src/orchestrator/placement/placement-store.js";
+import { unitsFor } from "../../src/orchestrator/placement/seats.js";
+import { planWaiting, type WaitingPlan, type WaitingSession } from "../../src/orchestrator/placement/waiting.js";
+import { noFreeSeat, sessionElsewhere, takesNoSessions } from "../../src/orchestrator/refusals.js";
+import type { NewPlacement, Placement, Placements, SeatedVm, StoreSettings } from "../../src/orchestrator/store.js";
+import { takesSessions } from "../../src/orchestrator/vm/lifecycle.js";
+import { placeOf } from "../../src/orchestrator/vm/vm-rows-store.js";
+import { candidate, type MemoryTables, type PlacementRow, type VmRow } from "./tables.js";
+import { insertVms } from "./vms.js";
+
+export class MemoryPlacements implements Placements {
+  constructor(
+    private readonly tables: MemoryTables,
+    private readonly settings: Pick<StoreSettings, "clock" | "places" | "budget" | "newVmId">,
+  ) {}
+
+  async find(sessionId: string): Promise<Placement | null> {
+    const placement = this.tables.placements.get(sessionId);
+    if (placement === undefined) return null;
+    if (placement.seat === null) return { kind: "waiting", region: placement.demand.regions[0]! };
+    return { kind: "seated", vm: seatedVm(placement.seat.vm) };
+  }
+
+  async waitingDemand(sessionId: string): Promise<Demand | null> {
+    return this.#waiting(sessionId)?.demand ?? null;
+  }
+
+  async readFleet(): Promise<Fleet> {
+    return readFleet(this.tables, this.settings.clock.now());
+  }
+
+  async someoneWaits(): Promise<boolean> {
+    return this.tables.someoneWaits;
+  }
+
+  async readQueue(): Promise<readonly WaitingSession[]> {
+    return readQueue(this.tables);
+  }
+
+  async position(sessionId: string): Promise<number | null> {
+    const placement = this.#waiting(sessionId);
+    return placement && this.tables.queue.indexOf(placement) + 1;
+  }
+
+  async waitingByRegion(): Promise<Map<RegionId, number>> {
+    const counts = new Map<RegionId, number>();
+    for (const { demand } of this.tables.queue) {
+      const region = demand.regions[0]!;
+      counts.set(region, (counts.get(region) ?? 0) + 1);
+    }
+    return counts;
+  }
+
+  async seatOn(vmId: string, placementFor: (vm: SeatedVm) => NewPlacement): Promise<SeatedVm> {
+    return this.tables.commit(() => {
+      const { tables } = this;
+      const vm = tables.vm(vmId);
+      const placement = placementFor(seatedVm(vm));
+      const known = tables.placements.get(placement.sessionId);
+      const at = known?.seat?.vm;
+      if (at === vm) return seatedVm(vm);
+      if (at !== undefined) throw sessionElsewhere(placement.sessionId, at.vmId);
+      const { demand } = known ?? placement;
+      if (!takesSessions(vm.status)) throw takesNoSessions(vm);
+      if (!hasRoom(candidate(vm), demand)) throw noFreeSeat(vm);
+      const why = namedDecision(candidate(vm), demand);
+      this.#sit(known ?? tables.addPlacement(placement), vm, why);
+      return seatedVm(vm);
+    });
+  }
+
+  async enqueue(placements: readonly NewPlacement[]): Promise<void> {
+    this.tables.commit(() => {
+      for (const placement of placements) this.tables.addPlacement(placement);
+      this.#settle();
+    });
+  }
+
+  async settle(): Promise<void> {
+    this.tables.commit(() => this.#settle());
+  }
+
+  async leaveQueue(sessionId: string): Promise<boolean> {
+    return this.tables.commit(() => {
+      const placement = this.#waiting(sessionId);
+      if (placement === null) return false;
+      this.tables.removePlacement(placement);
+      this.tables.signal("waiting");
+      return true;
+    });
+  }
+
+  #settle(): void {
+    const { tables } = this;
+    if (!tables.someoneWaits) return;
+    const nowMs = this.settings.clock.now();
+    const queue = readQueue(tables).filter(({ expiresAtMs }) => expiresAtMs > nowMs);
+    if (queue.length > 0) {
+      const { places, budget, newVmId } = this.settings;
+      const fleet = readFleet(tables, nowMs);
+      const plan = planWaiting({ fleet, places, budget, waiting: queue, nowMs, newVmId });
+      this.#seatPlanned(queue, fleet, plan);
+      if (plan.launches.length > 0) insertVms(tables, plan.launches, new Date(nowMs));
+    }
+    this.#expire(nowMs);
+  }
+
+  #seatPlanned(queue: readonly PlacementRow[], fleet: Fleet, { outcomes }: WaitingPlan): void {
+    const index = FleetIndex.of(fleet.vms, () => 0);
+    for (const [i, outcome] of outcomes.entries()) {
+      if (outcome.kind !== "seat") continue;
+      const { demand } = queue[i]!;
+      const tally = index.tally(demand, demand.regions);
+      const choice = index.chosen(outcome.vmId, demand, demand.regions)!;
+      this.#sit(queue[i]!, this.tables.vm(outcome.vmId), decisionOf("queue", choice, tally, demand.regions[0]!));
+    }
+  }
+
+  #expire(nowMs: number): void {
+    const expired = this.tables.queue.filter(({ expiresAtMs }) => expiresAtMs <= nowMs);
+    const events = expired.map(({ sessionId, demand }): NewEvent => {
+      const place = { vmId: "", region: demand.regions[0]!, templateId: demand.templates[0]! };
+      const data = { ...place, sessionId, reason: "no-capacity", next: "none" as const };
+      return vmEventOf("SessionReleased", null, sessionId, data);
+    });
+    for (const placement of expired) this.tables.removePlacement(placement);
+    this.tables.append(events, new Date(nowMs));
+  }
+
+  #sit(placement: PlacementRow, vm: VmRow, why: Decision): void {
+    const { tables } = this;
+    const now = new Date(this.settings.clock.now());
+    const { sessionId, demand } = placement;
+    const units = unitsFor(candidate(vm), demand.preset);
+    tables.sit(placement, vm, units, now.getTime());
+    tables.decisions.set(sessionId, { vmId: vm.vmId, decidedAt: now, why: encodeDecision(why) });
+    tables.changeVm(vm, "assigned", { usedUnits: vm.usedUnits + units });
+    tables.append([vmEventOf("SessionAssigned", vm, vm.vmId, { ...placeOf(vm), sessionId })], now);
+  }
+
+  #waiting(sessionId: string): PlacementRow | null {
+    const placement = this.tables.placements.get(sessionId);
+    return placement?.seat === null ? placement : null;
+  }
+}
+
+const seatedVm = ({ vmId, region, templateId, provider }: VmRow): SeatedVm => ({ vmId, region, templateId, provider });
+
+export const readQueue = (tables: MemoryTables): readonly PlacementRow[] => tables.queue.slice(0, queuePassMax);
+
+export function readFleet(tables: MemoryTables, nowMs: number): Fleet {
+  const held = new Set<string>();
+  const halfOpen = new Set<string>();
+  for (const [key, hold] of tables.holds) (isOpen(hold, nowMs) ? held : halfOpen).add(key);
+  const vms = [];
+  for (const vm of tables.tracked)
+    if (vm.status !== "TERMINATED") vms.push({ ...candidate(vm), sessions: vm.seats.size });
+  return { vms, held, halfOpen, launchMs: new Map(tables.launchMs) };
+}
