@@ -8,6 +8,7 @@ import { randomUUID } from "node:crypto";
 import { loadavg } from "node:os";
 import { fallbackChains, regionIds } from "../src/orchestrator/catalog/regions.js";
 import { placeRules } from "../src/orchestrator/config.js";
+import { FleetMeters } from "../src/orchestrator/metrics.js";
 import { Allocator } from "../src/orchestrator/placement/allocate.js";
 import { PlacementDecisions } from "../src/orchestrator/placement/decisions-store.js";
 import { demandOf, seatSpecOf } from "../src/orchestrator/placement/demand.js";
@@ -19,6 +20,7 @@ import { SeatsStore } from "../src/orchestrator/placement/seats-store.js";
 import { VmStore } from "../src/orchestrator/vm/vm-store.js";
 import { systemClock } from "../src/platform/clock.js";
 import type { Database } from "../src/platform/database.js";
+import { Registry } from "../src/platform/metrics.js";
 import { migrate } from "../src/platform/migrations.js";
 import { benchLog, brokenRules, fillFleet, skipLocked, startBenchDatabase } from "./support/fleet-store.js";
 import { percentile, report, round } from "./support/statistics.js";
@@ -59,6 +61,7 @@ async function openReplica(db: Database, rank: { index: number; count: number })
     budget,
     waitMsMax: 60_000,
     idleMs: 600_000,
+    meters: new FleetMeters(new Registry()),
     clock,
     defer: setImmediate,
   });

@@ -1,26 +1,39 @@
 // What the tests need beyond npm's packages. Installs it where it may (Debian and its kin, as root or by sudo without
 // a password), else says what to install; never skips: a test that cannot run is not a test that passed.
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { ensureDependencies, explain, PrepareError, step } from "./prepare.mjs";
 
-/** One line a tool: its Debian package, where its program is, which variable names another place, what needs it. */
+/** Packages are unpacked here whose installation would start a server on this machine. */
+const unpackedDir = fileURLToPath(new URL("../.tools", import.meta.url));
+
+/** One entry a tool: its Debian package, where its program is, which variable names another place, what needs it. */
 const tools = [
   { package: "chromium", program: "/usr/bin/chromium", variable: "CHROMIUM_PATH", use: "browser tests and benches" },
   { package: "nats-server", program: "/usr/sbin/nats-server", variable: "NATS_SERVER_PATH", use: "tests of events" },
+  {
+    package: "prometheus",
+    program: `${unpackedDir}/usr/bin/prometheus`,
+    variable: "PROMETHEUS_PATH",
+    use: "tests of metrics and alerts; promtool is beside it",
+    unpacked: true,
+  },
 ];
 
 const attemptsMax = 3;
 const retryMs = 5_000;
 
 async function install(missing) {
-  const packages = missing.map((tool) => tool.package);
+  const packagesOf = (some) => some.map((tool) => tool.package);
+  const installed = packagesOf(missing.filter((tool) => !tool.unpacked));
+  const unpacked = packagesOf(missing.filter((tool) => tool.unpacked));
   const apt = ["apt-get", "-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=120"];
-  const get = ["install", "--yes", "--no-install-recommends", ...packages];
+  const get = ["install", "--yes", "--no-install-recommends", ...installed];
   const byHand = [
     ...missing.map((tool) => `${tool.package} is missing: ${placeOf(tool)} (for ${tool.use}).`),
-    `Install it: sudo apt-get update && sudo apt-get install ${packages.join(" ")}`,
+    `Install it: sudo apt-get update && sudo apt-get install ${packagesOf(missing).join(" ")}`,
     ...missing.map((tool) => `Or have it elsewhere and set ${tool.variable} to the program's path.`),
   ].join("\n");
   const becomeRoot = rootPrefix();
@@ -29,7 +42,9 @@ async function install(missing) {
   for (let attempt = 1; ; attempt++) {
     try {
       await step("Updating the list of packages", [...becomeRoot, ...apt, "update"], { env });
-      await step(`Installing ${packages.join(", ")}`, [...becomeRoot, ...apt, ...get], { env });
+      if (installed.length > 0)
+        await step(`Installing ${installed.join(", ")}`, [...becomeRoot, ...apt, ...get], { env });
+      for (const name of unpacked) await step(`Unpacking ${name}`, unpack(name), { env });
       break;
     } catch (error) {
       if (attempt === attemptsMax) throw new PrepareError(`${error.message}\n\n${byHand}`);
@@ -39,6 +54,13 @@ async function install(missing) {
   }
   const still = missing.filter((tool) => !isThere(tool));
   if (still.length > 0) throw new PrepareError(`The packages were installed, and yet:\n${byHand}`);
+}
+
+/** Needs no root, and leaves nothing outside this folder. */
+function unpack(name) {
+  mkdirSync(unpackedDir, { recursive: true });
+  const commands = `cd "$1" && rm -f "$2"_*.deb && apt-get download "$2" && dpkg -x "$2"_*.deb . && rm "$2"_*.deb`;
+  return ["sh", "-c", commands, "sh", unpackedDir, name];
 }
 
 const placeOf = (tool) => process.env[tool.variable] ?? tool.program;

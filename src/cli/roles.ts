@@ -5,6 +5,7 @@ import { Authenticator } from "../platform/auth.js";
 import { systemClock } from "../platform/clock.js";
 import { listenConfig, parseConfig } from "../platform/config.js";
 import { type Database, openDatabase } from "../platform/database.js";
+import { databaseMeters } from "../platform/database-meters.js";
 import { createHttpServer, type HttpServer, listen, ownUrl } from "../platform/http.js";
 import { createLog, type Log } from "../platform/log.js";
 import { createRegistry, mountHealth, type Registry } from "../platform/metrics.js";
@@ -52,9 +53,15 @@ async function runRole(
   }
 }
 
-function openRoleDatabase({ databaseUrl }: { databaseUrl?: string }, name: string, log: Log): Database {
+function openRoleDatabase(
+  { databaseUrl }: { databaseUrl?: string },
+  name: string,
+  { registry, log }: Pick<RoleParts, "registry" | "log">,
+): Database {
   if (databaseUrl === undefined) throw new UserError("Say where PostgreSQL is: set DATABASE_URL, or --database-url.");
-  return openDatabase({ url: databaseUrl, applicationName: `hotseat-${name}`, log });
+  const database = openDatabase({ url: databaseUrl, applicationName: `hotseat-${name}`, log });
+  databaseMeters(registry, database);
+  return database;
 }
 
 /** Both go when the role goes: the role first, for it still writes. */
@@ -73,7 +80,7 @@ export async function runOrchestratorRole(
 ): Promise<void> {
   const { orchestrator } = await readSettings(options.config);
   await runRole("orchestrator", options, signal, async ({ server, registry, log, publicUrl }) => {
-    const database = openRoleDatabase(options, "orchestrator", log);
+    const database = openRoleDatabase(options, "orchestrator", { registry, log });
     const role = await mountOrchestrator(server, {
       ...ambient,
       config: parseConfig(orchestratorConfig, orchestrator),
@@ -94,7 +101,7 @@ export async function runSessionRole(
 ): Promise<void> {
   const { session } = await readSettings(options.config);
   await runRole("session", options, signal, async ({ server, registry, serviceKey, log }) => {
-    const database = openRoleDatabase(options, "session", log);
+    const database = openRoleDatabase(options, "session", { registry, log });
     await mountWeb(server, { version: options.version });
     const role = await mountSession(server, {
       ...ambient,

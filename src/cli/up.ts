@@ -6,6 +6,7 @@ import { Authenticator } from "../platform/auth.js";
 import { systemClock } from "../platform/clock.js";
 import { listenConfig, parseConfig } from "../platform/config.js";
 import { openDatabase } from "../platform/database.js";
+import { databaseMeters } from "../platform/database-meters.js";
 import { startEmbeddedPostgres } from "../platform/embedded-postgres.js";
 import { createHttpServer, listen, ownUrl } from "../platform/http.js";
 import { createLog } from "../platform/log.js";
@@ -55,6 +56,7 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
   const authenticator = new Authenticator(secrets, systemClock);
   await using server = disposable(await createHttpServer({ config, authenticator, log }));
   const registry = createRegistry();
+  databaseMeters(registry, database);
   const url = () => ownUrl(server, config);
   const shared = {
     database,

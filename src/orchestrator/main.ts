@@ -15,16 +15,22 @@ import { migratePlatform } from "../platform/platform-schema.js";
 import { deadlinesOf, type OrchestratorConfig } from "./config.js";
 import { LogSink } from "./events/log-sink.js";
 import type { ChangeSignal } from "./events/outbox-store.js";
+import { backlogGauges } from "./events/relay-meters.js";
 import type { EventSink } from "./events/sink.js";
 import type { EventsConfig } from "./events/sink-config.js";
+import { fleetGauges } from "./fleet-gauges.js";
 import { serveOrchestrator } from "./http/routes.js";
 import { Bell, keepDoing } from "./loop.js";
+import type { FleetMeters } from "./metrics.js";
 import { LocalProvider } from "./providers/local.js";
+import { ProviderMeters } from "./providers/metered.js";
+import type { Provider } from "./providers/provider.js";
 import { SimulatedProvider } from "./providers/simulated.js";
 import { SimulatedInstances } from "./providers/simulated-store.js";
 import { Replica } from "./replica.js";
 import { sqlStore } from "./sql-store.js";
 import type { Vms } from "./store.js";
+import { countFleet } from "./vm/fleet-counts-store.js";
 import type { ProviderSite } from "./vm/reconciler.js";
 
 export { orchestratorConfig } from "./config.js";
@@ -66,6 +72,9 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
   });
   const { store, fleet, relays, allocator, heartbeats, meters, growth, chains, newVmId, drainMsOf } = replica;
   await fleet.open();
+  fleetGauges({ registry, read: () => countFleet(database), budget: config.budget, clock, log });
+  const sinkNames = sinks.map(({ name }) => name);
+  backlogGauges({ registry, read: () => store.outbox.backlogs(sinkNames), clock, log });
 
   const bells: Record<ChangeSignal, Bell> = { events: new Bell(), reconcile: new Bell(), waiting: new Bell() };
   const stop = new AbortController();
@@ -91,12 +100,16 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
   const running: Promise<void>[] = [];
   let opened: OpenProviders | null = null;
   const open = async () => {
-    opened = await openProviders(deps, store.vms, log);
+    opened = await openProviders(deps, replica, log);
     const { sites } = opened;
     for (const { provider } of sites.values()) provider.onChange(bells.reconcile.ring);
     for (const { what, everyMs, on, round } of replica.work(sites)) {
       const bell = on === undefined ? new Bell() : bells[on];
-      running.push(keepDoing(what, round, { bell, everyMs, signal: stop.signal, log }));
+      const metered = async () => {
+        await round();
+        meters.roundWentWell(what, clock.now());
+      };
+      running.push(keepDoing(what, metered, { bell, everyMs, signal: stop.signal, log }));
     }
     for (const relay of relays) running.push(relay.run(bells.events, stop.signal));
   };
@@ -141,8 +154,12 @@ interface OpenProviders {
   readonly local: LocalProvider;
 }
 
-async function openProviders(deps: OrchestratorDeps, vms: Vms, log: Log): Promise<OpenProviders> {
-  const { config, database, clock, random } = deps;
+async function openProviders(
+  deps: OrchestratorDeps,
+  { store: { vms }, meters }: Replica,
+  log: Log,
+): Promise<OpenProviders> {
+  const { config, database, registry, clock, random } = deps;
   const local = await LocalProvider.open({
     dir: deps.dataDir,
     agentCommand: config.agentCommand ?? ownAgentCommand,
@@ -155,24 +172,26 @@ async function openProviders(deps: OrchestratorDeps, vms: Vms, log: Log): Promis
   const simulated = new SimulatedProvider({
     config: config.simulated,
     instances: new SimulatedInstances(database),
-    becomeReady: (vmId) => becomeReady(vms, vmId),
+    becomeReady: (vmId) => becomeReady(vms, meters, vmId),
     clock,
     random,
     log,
   });
-  const sites = new Map<ProviderId, ProviderSite>([
-    ["local", { provider: local, deadlines: deadlinesOf(config.deadlines.local) }],
-    ["simulated", { provider: simulated, deadlines: deadlinesOf(config.deadlines.simulated) }],
-  ]);
+  const calls = new ProviderMeters(registry);
+  const siteOf = (id: ProviderId, provider: Provider): [ProviderId, ProviderSite] => [
+    id,
+    { provider: calls.meter(id, provider), deadlines: deadlinesOf(config.deadlines[id]) },
+  ];
+  const sites = new Map([siteOf("local", local), siteOf("simulated", simulated)]);
   return { sites, local };
 }
 
 const ownAgentCommand = [process.execPath, join(import.meta.dirname, "../cli/main.js"), "agent", "--config"];
 
 /** For a VM without an agent; one that is past BOOTING, or gone, needs no more of it. */
-async function becomeReady(vms: Vms, vmId: string): Promise<"done" | "early"> {
+async function becomeReady(vms: Vms, meters: FleetMeters, vmId: string): Promise<"done" | "early"> {
   try {
-    await vms.markReady(vmId);
+    meters.vmReady(await vms.markReady(vmId));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     if (error.type === "illegal-transition" && (await vms.get(vmId)).status === "PROVISIONING") return "early";

@@ -1,29 +1,51 @@
-// What operators see of the fleet: Prometheus metrics, and the seed's line in the log.
+// What operators see of this replica's own work: what it answered, how long that took, and whether its rounds come.
+// What the fleet is, whoever made it so, is read at each scrape (fleet-gauges.ts).
 import type { ProviderId } from "../contracts/catalog.js";
+import type { Vm } from "../contracts/orchestrator.js";
 import { Counter, Gauge, Histogram, type Registry } from "../platform/metrics.js";
-import { sumSeats } from "./placement/capacity.js";
-import type { Fleet, FleetVm } from "./placement/fleet.js";
+
+export const allocationOutcomes = ["assigned", "provisioning", "queued", "refused", "failed"] as const;
+type AllocationOutcome = (typeof allocationOutcomes)[number];
+/** What is committed in batches: seats given, seats given back, sessions that join the queue. */
+export type Batch = "seats" | "releases" | "queue";
 
 export class FleetMeters {
   readonly #allocations: Counter<"outcome">;
   readonly #allocationSeconds: Histogram;
+  readonly #batchSessions: Histogram<"batch">;
+  readonly #rounds: Gauge<"work">;
   readonly #reconcileSeconds: Histogram;
-  readonly #providerErrors: Counter<"provider" | "kind">;
   readonly #orphans: Counter<"provider" | "kind">;
+  readonly #orphanMachines: Gauge<"provider">;
+  readonly #vmFailures: Counter<"provider" | "reason">;
+  readonly #vmReadySeconds: Histogram<"provider">;
 
-  /** `read`: the fleet and the length of the queue, asked for at every scrape. */
-  constructor(registry: Registry, read: () => Promise<{ fleet: Fleet; waiting: number }>) {
+  constructor(registry: Registry) {
     const registers = [registry];
     this.#allocations = new Counter({
       name: "hotseat_allocations_total",
-      help: "Answers to assign requests, by what they got",
+      help: "Answers to assign requests, by what they got; refused: the caller's mistake or limit, failed: ours",
       labelNames: ["outcome"],
       registers,
     });
+    for (const outcome of allocationOutcomes) this.#allocations.inc({ outcome }, 0);
     this.#allocationSeconds = new Histogram({
       name: "hotseat_allocation_seconds",
       help: "Time to answer an assign request",
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+      registers,
+    });
+    this.#batchSessions = new Histogram({
+      name: "hotseat_allocation_batch_sessions",
+      help: "Sessions that shared a commit, by what it did for them",
+      labelNames: ["batch"],
+      buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
+      registers,
+    });
+    this.#rounds = new Gauge({
+      name: "hotseat_work_last_success_timestamp_seconds",
+      help: "When a round of this repeated work last went well, in Unix time",
+      labelNames: ["work"],
       registers,
     });
     this.#reconcileSeconds = new Histogram({
@@ -32,70 +54,44 @@ export class FleetMeters {
       buckets: [0.01, 0.05, 0.1, 0.5, 1, 2, 5, 15],
       registers,
     });
-    this.#providerErrors = new Counter({
-      name: "hotseat_provider_errors_total",
-      help: "Failed calls to providers; kind capacity: it had no room",
-      labelNames: ["provider", "kind"],
-      registers,
-    });
     this.#orphans = new Counter({
       name: "hotseat_orphans_total",
       help: "Disagreements with a provider; kind machine: one without a VM's row, kind row: a VM whose machine is gone",
       labelNames: ["provider", "kind"],
       registers,
     });
-    // One reading serves all gauges of a scrape.
-    let reading: ReturnType<typeof read> | null = null;
-    const current = () =>
-      (reading ??= read().finally(() => {
-        reading = null;
-      }));
-    new Gauge({
-      name: "hotseat_vms",
-      help: "VMs that are neither TEMPLATE nor TERMINATED",
-      labelNames: ["status", "region", "template", "provider"],
+    this.#orphanMachines = new Gauge({
+      name: "hotseat_orphan_machines",
+      help: "Machines without a VM's row that the last reconciler pass saw and asked the provider to end",
+      labelNames: ["provider"],
       registers,
-      async collect() {
-        const { fleet } = await current();
-        this.reset();
-        for (const vm of fleet.vms) this.inc(labelsOf(vm));
-      },
     });
-    new Gauge({
-      name: "hotseat_capacity_breakers",
-      help: "Places whose provider lately had no capacity; state open: not asked, half-open: asked for one VM at a time",
-      labelNames: ["state"],
+    this.#vmFailures = new Counter({
+      name: "hotseat_vm_failures_total",
+      help: "VMs given up, by the reconciler's reason; reported: their agent or an operator said so",
+      labelNames: ["provider", "reason"],
       registers,
-      async collect() {
-        const { fleet } = await current();
-        this.set({ state: "open" }, fleet.held.size);
-        this.set({ state: "half-open" }, fleet.halfOpen.size);
-      },
     });
-    new Gauge({
-      name: "hotseat_seat_units",
-      help: "Seat units (60 a VM) of the fleet, used and free",
-      labelNames: ["use"],
+    this.#vmReadySeconds = new Histogram({
+      name: "hotseat_vm_ready_seconds",
+      help: "From a VM's creation to READY",
+      labelNames: ["provider"],
+      buckets: [1, 2.5, 5, 10, 20, 40, 60, 90, 120, 180, 300],
       registers,
-      async collect() {
-        const { units } = sumSeats((await current()).fleet.vms);
-        this.set({ use: "used" }, units.used);
-        this.set({ use: "free" }, units.free);
-      },
-    });
-    new Gauge({
-      name: "hotseat_waiting_sessions",
-      help: "Sessions in the queue",
-      registers,
-      async collect() {
-        this.set((await current()).waiting);
-      },
     });
   }
 
-  allocated(outcome: "assigned" | "provisioning" | "queued" | "refused", seconds: number): void {
+  allocated(outcome: AllocationOutcome, seconds: number): void {
     this.#allocations.inc({ outcome });
     this.#allocationSeconds.observe(seconds);
+  }
+
+  committed(batch: Batch, sessions: number): void {
+    this.#batchSessions.observe({ batch }, sessions);
+  }
+
+  roundWentWell(work: string, atMs: number): void {
+    this.#rounds.set({ work }, atMs / 1000);
   }
 
   /** Call what it returns when the pass is over. */
@@ -107,14 +103,16 @@ export class FleetMeters {
     this.#orphans.inc({ provider, kind });
   }
 
-  providerError(provider: ProviderId, kind: "list" | "launch" | "terminate" | "capacity"): void {
-    this.#providerErrors.inc({ provider, kind });
+  orphanMachines(provider: ProviderId, machines: number): void {
+    this.#orphanMachines.set({ provider }, machines);
+  }
+
+  vmFailed(provider: ProviderId, reason: string): void {
+    this.#vmFailures.inc({ provider, reason });
+  }
+
+  vmReady({ provider, createdAt, readyAt }: Vm): void {
+    if (readyAt !== null)
+      this.#vmReadySeconds.observe({ provider }, (Date.parse(readyAt) - Date.parse(createdAt)) / 1000);
   }
 }
-
-const labelsOf = ({ status, region, templateId, provider }: FleetVm) => ({
-  status,
-  region,
-  template: templateId,
-  provider,
-});

@@ -80,10 +80,7 @@ export class Replica {
     this.store = store;
     this.chains = chainsOf(config.fallback);
     this.growth = { places, budget };
-    this.meters = new FleetMeters(registry, async () => ({
-      fleet: await store.placements.readFleet(),
-      waiting: sum(await store.placements.waitingByRegion()),
-    }));
+    this.meters = new FleetMeters(registry);
     this.fleet = new LiveFleet(store.fleetFeed, log, random);
     this.heartbeats = new Heartbeats({ leases: store.leases, registry, defer });
     this.allocator = new Allocator({
@@ -94,6 +91,7 @@ export class Replica {
       budget,
       waitMsMax,
       idleMs: config.idleSecondsMax * 1000,
+      meters: this.meters,
       clock,
       defer,
     });
@@ -110,8 +108,7 @@ export class Replica {
       clock,
       log,
     });
-    const backlogs = () => store.outbox.backlogs(deps.sinks.map(({ name }) => name));
-    const meters = relayMeters(registry, backlogs, clock.now);
+    const meters = relayMeters(registry);
     this.relays = deps.sinks.map(
       (sink) => new Relay({ store: store.outbox.forSink(sink.name), sink, meters, clock, random, log }),
     );
@@ -181,5 +178,3 @@ export class Replica {
     await decisions.forget(before);
   }
 }
-
-const sum = (counts: ReadonlyMap<unknown, number>) => [...counts.values()].reduce((total, count) => total + count, 0);

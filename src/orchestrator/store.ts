@@ -330,6 +330,7 @@ export interface Outbox {
 
 export interface Backlog {
   readonly sink: string;
+  /** At most: numbers that were never used may count too. */
   readonly events: number;
   /** When the oldest of them was written; null: there is none. */
   readonly oldestAt: Date | null;

@@ -42,6 +42,8 @@ export interface Database extends Queryable, AsyncDisposable {
   transaction<R>(fn: (tx: Queryable) => Promise<R>, limits?: { statementMsMax?: number }): Promise<R>;
   /** Hears NOTIFY on its own connection until disposed; `listening` comes first and after every gap: read again then. */
   listen(channel: string, handler: NoticeHandler): AsyncDisposable;
+  /** The pool now: connections in use and idle, and callers that wait for one. */
+  readonly load: { readonly active: number; readonly idle: number; readonly waiting: number };
 }
 
 export function openDatabase(options: { url: string; applicationName: string; log: Log; poolSize?: number }): Database {
@@ -90,6 +92,11 @@ class PooledDatabase extends Rows implements Database {
     this.#pool.on("error", (error) => {
       if (!this.#pool.ending) log.warn({ err: error }, "an idle database connection was lost");
     });
+  }
+
+  get load() {
+    const { totalCount, idleCount, waitingCount } = this.#pool;
+    return { active: totalCount - idleCount, idle: idleCount, waiting: waitingCount };
   }
 
   override async query<T>(statement: Statement, values?: readonly unknown[]): Promise<T[]> {

@@ -33,6 +33,10 @@ declare module "fastify" {
   interface FastifyRequest {
     caller: Caller;
   }
+  interface FastifyContextConfig {
+    /** Of the contract's route; the pages and sockets have none. */
+    operationId?: string;
+  }
 }
 
 export interface HttpServer {
@@ -137,6 +141,7 @@ export function serve<R extends Route, S extends keyof R["responses"] & number>(
   app.route({
     method: route.method,
     url: route.path,
+    config: { operationId: route.operationId },
     onRequest: async (request) => authorise(route, request),
     handler: async (request, reply) => {
       const handled = {

@@ -1,10 +1,17 @@
 // Prometheus metrics (prom-client): one registry a process. Names follow the Prometheus naming guide: base units, and
 // `_total` only on counters, which is why Node's own `*_total` gauges are left out.
-import { collectDefaultMetrics, Registry } from "prom-client";
+//
+// A scrape answers whatever is broken: what must be asked for (of the database, above all) is asked once a scrape, for
+// a few seconds at most, and when that fails its gauges are missing from the answer rather than wrong in it.
+import { type CollectFunction, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { platformRoutes } from "../contracts/routes.js";
 import { type HttpServer, serve } from "./http.js";
+import type { Log } from "./log.js";
 
 export { Counter, Gauge, Histogram, Registry } from "prom-client";
+
+/** Less than Prometheus waits for a scrape. */
+const readMsMax = 3_000;
 
 export function createRegistry(): Registry {
   const registry = new Registry();
@@ -13,11 +20,83 @@ export function createRegistry(): Registry {
   return registry;
 }
 
-/** `/metrics` and `/healthz`, the same in every role. */
+/** `/metrics` and `/healthz`, the same in every role, and the counts of all requests. Before other routes are mounted. */
 export function mountHealth(server: HttpServer, registry: Registry): void {
+  countRequests(server, registry);
   serve(server, platformRoutes.metrics, async ({ reply }) => {
     void reply.type(registry.contentType);
     return { status: 200, body: await registry.metrics() };
   });
   serve(server, platformRoutes.health, async () => ({ status: 200, body: { status: "ok" as const } }));
+}
+
+function countRequests({ app }: HttpServer, registry: Registry): void {
+  const registers = [registry];
+  const requests = new Counter({
+    name: "hotseat_http_requests_total",
+    help: "Answered API requests, by operation id and status",
+    labelNames: ["operation", "status"],
+    registers,
+  });
+  const seconds = new Histogram({
+    name: "hotseat_http_request_seconds",
+    help: "Time to answer an API request; feeds are not in it",
+    labelNames: ["operation"],
+    buckets: [0.005, 0.025, 0.1, 0.25, 1, 2.5, 10],
+    registers,
+  });
+  app.addHook("onResponse", async ({ routeOptions: { url, config } }, reply) => {
+    const { operationId: operation } = config;
+    if (operation === undefined) return;
+    requests.inc({ operation, status: reply.statusCode });
+    if (!url?.endsWith("/events")) seconds.observe({ operation }, reply.elapsedTime / 1000);
+  });
+}
+
+/** Gauges that show what one reading says: all of them are read once a scrape, and missing from it when that fails. */
+export class ReadGauges<T> {
+  #reading: Promise<T | null> | null = null;
+
+  /** `what`: in words, for the log. */
+  constructor(private readonly from: { registry: Registry; what: string; read: () => Promise<T>; log: Log }) {}
+
+  add<L extends string>(
+    config: { name: string; help: string; labelNames?: L[] },
+    show: (gauge: Gauge<L>, reading: T) => void,
+  ): void {
+    const current = () => this.#current();
+    const collect: CollectFunction<Gauge<L>> = async function () {
+      const reading = await current();
+      this.reset();
+      if (config.labelNames === undefined) this.remove(); // a reset alone would show 0
+      if (reading !== null) show(this, reading);
+    };
+    new Gauge<L>({ ...config, registers: [this.from.registry], collect });
+  }
+
+  #current(): Promise<T | null> {
+    const { what, read, log } = this.from;
+    this.#reading ??= within(readMsMax, read())
+      .catch((error: unknown) => {
+        log.warn({ err: error }, `${what} could not be read: its metrics are missing from a scrape`);
+        return null;
+      })
+      .finally(() => {
+        this.#reading = null;
+      });
+    return this.#reading;
+  }
+}
+
+/** @throws Error when it takes longer; the work itself goes on */
+export async function within<T>(msMax: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${msMax} ms`)), msMax);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { problemDocument, problemFromDocument } from "../contracts/problems.js";
 import { parseConfig } from "./config.js";
+import { createLog } from "./log.js";
 import { Registry } from "./metrics.js";
 import { Quotas, quotaExceeded, tenantsConfig } from "./quotas.js";
 import { tenantMeters } from "./tenant-meters.js";
@@ -55,6 +56,7 @@ test("metrics name the tenants of the settings and sum up the others, however ma
     name: "sessions",
     help: "Live sessions",
     read: async () => used,
+    log: createLog({ name: "test", level: "silent" }),
   });
   meters.refused("stray-1");
   meters.refused("stray-2");

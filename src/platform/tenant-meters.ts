@@ -2,7 +2,8 @@
 //
 // A tenant's name comes with its key, so labels are the tenants that the settings name, and one for all the others.
 import type { QuotaLimit } from "../contracts/tenants.js";
-import { Counter, Gauge, type Registry } from "./metrics.js";
+import type { Log } from "./log.js";
+import { Counter, Gauge, ReadGauges, type Registry } from "./metrics.js";
 import { otherTenants, type Quotas } from "./quotas.js";
 
 export interface TenantMeters {
@@ -18,25 +19,21 @@ export function tenantMeters(
     name: string;
     help: string;
     read: () => Promise<ReadonlyMap<string, number>>;
+    log: Log;
   },
 ): TenantMeters {
-  const { limit, quotas, help, read } = options;
+  const { limit, quotas, help, read, log } = options;
   const name = `hotseat_tenant_${options.name}`;
   const registers = [registry];
   const named = new Set(quotas.named);
   const labelOf = (tenant: string) => (named.has(tenant) ? tenant : otherTenants);
-  new Gauge({
-    name,
-    help: `${help}, by tenant; other: all that the settings do not name`,
-    labelNames: ["tenant"],
-    registers,
-    async collect() {
-      const used = await read();
-      this.reset();
-      for (const tenant of [...named, otherTenants]) this.set({ tenant }, 0);
-      for (const [tenant, count] of used) this.inc({ tenant: labelOf(tenant) }, count);
+  new ReadGauges({ registry, what: "the tenants' use", read, log }).add(
+    { name, help: `${help}, by tenant; other: all that the settings do not name`, labelNames: ["tenant"] },
+    (gauge, used) => {
+      for (const tenant of [...named, otherTenants]) gauge.set({ tenant }, 0);
+      for (const [tenant, count] of used) gauge.inc({ tenant: labelOf(tenant) }, count);
     },
-  });
+  );
   const limits = new Gauge({
     name: `${name}_limit`,
     help: `${help}: how many the tenant may have; absent without a limit`,

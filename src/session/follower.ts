@@ -10,6 +10,7 @@ import { backoffMs, type Clock } from "../platform/clock.js";
 import type { Log } from "../platform/log.js";
 import { readFeed } from "../platform/sse.js";
 import { isOver } from "./lifecycle.js";
+import type { SessionMetrics } from "./metrics.js";
 import type { SessionService } from "./service.js";
 import type { SessionStore } from "./session-store.js";
 
@@ -19,6 +20,7 @@ const cursorSaveMs = 1_000;
 export interface FollowerDeps {
   readonly store: SessionStore;
   readonly service: SessionService;
+  readonly metrics: Pick<SessionMetrics, "feedIs">;
   readonly orchestratorUrl: () => string;
   readonly serviceKey: string;
   readonly clock: Clock;
@@ -28,16 +30,18 @@ export interface FollowerDeps {
 
 /** Follows until `signal` fires. */
 export async function follow(deps: FollowerDeps, signal: AbortSignal): Promise<void> {
-  const { random, log } = deps;
+  const { metrics, random, log } = deps;
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {
       await followOnce(deps, signal, () => {
         attempt = 0;
+        metrics.feedIs(true);
       });
     } catch (error) {
       if (signal.aborted) return;
       log.warn({ err: error, attempt }, "the orchestrator's feed broke");
     }
+    metrics.feedIs(false);
     await sleep(backoffMs(attempt, random()), undefined, { signal }).catch(() => undefined);
   }
 }

@@ -61,13 +61,14 @@ export async function mountSession(server: HttpServer, deps: SessionDeps): Promi
   const streaming = clientOf(streamingUrl);
   const games = new Games(orchestrator, clock, config.gamesCacheMs);
   const quotas = new Quotas(config.tenants);
+  const metrics = new SessionMetrics({ registry, store, quotas, log });
   const service = new SessionService({
     store,
     orchestrator,
     streaming,
     games,
     quotas,
-    metrics: new SessionMetrics(registry, store, quotas),
+    metrics,
     limits: config,
     clock,
     newSessionId: (from) => `s_${from ?? randomBytes(15).toString("base64url")}`,
@@ -102,7 +103,7 @@ export async function mountSession(server: HttpServer, deps: SessionDeps): Promi
   });
   server.onceListening.push(async () => {
     run(sweep({ store, service, limits: config, sweepMs: config.sweepMs, clock, log }, stop.signal));
-    run(follow({ store, service, orchestratorUrl, serviceKey, clock, random, log }, stop.signal));
+    run(follow({ store, service, metrics, orchestratorUrl, serviceKey, clock, random, log }, stop.signal));
   });
   return {
     async [Symbol.asyncDispose]() {

@@ -1,6 +1,7 @@
 // What operators see of sessions.
 import { sessionStatus } from "../contracts/session.js";
-import { Counter, Gauge, Histogram, type Registry } from "../platform/metrics.js";
+import type { Log } from "../platform/log.js";
+import { Counter, Gauge, Histogram, ReadGauges, type Registry } from "../platform/metrics.js";
 import type { Quotas } from "../platform/quotas.js";
 import { type TenantMeters, tenantMeters } from "../platform/tenant-meters.js";
 import type { SessionRecord } from "./lifecycle.js";
@@ -12,7 +13,11 @@ export class SessionMetrics {
   readonly #untilConnected: Histogram;
   readonly #tenants: TenantMeters;
 
-  constructor(registry: Registry, store: SessionStore, quotas: Quotas) {
+  readonly #feedUp: Gauge;
+
+  /** `store` is asked at every scrape. */
+  constructor(deps: { registry: Registry; store: SessionStore; quotas: Quotas; log: Log }) {
+    const { registry, store, quotas, log } = deps;
     const registers = [registry];
     this.#created = new Counter({
       name: "hotseat_sessions_created_total",
@@ -32,16 +37,10 @@ export class SessionMetrics {
       buckets: [0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 120, 300],
       registers,
     });
-    const live = sessionStatus.options.filter((status) => status !== "ENDED" && status !== "FAILED");
-    new Gauge({
-      name: "hotseat_sessions",
-      help: "Live sessions, by status",
-      labelNames: ["status"],
+    this.#feedUp = new Gauge({
+      name: "hotseat_session_feed_up",
+      help: "1: this process hears the orchestrator's events as they come; 0: it does not, and looks every so often",
       registers,
-      async collect() {
-        for (const status of live) this.set({ status }, 0);
-        for (const { status, sessions } of await store.countLive()) this.set({ status }, sessions);
-      },
     });
     this.#tenants = tenantMeters(registry, {
       limit: "sessions",
@@ -49,12 +48,30 @@ export class SessionMetrics {
       name: "sessions",
       help: "Live sessions",
       read: () => store.countLiveByTenant(null),
+      log,
     });
+    const counts = new ReadGauges({ registry, what: "the number of sessions", read: () => store.count(), log });
+    const statuses = sessionStatus.options.filter((status) => status !== "ENDED" && status !== "FAILED");
+    counts.add(
+      { name: "hotseat_sessions", help: "Live sessions, by status", labelNames: ["status"] },
+      (gauge, { live }) => {
+        for (const status of statuses) gauge.set({ status }, 0);
+        for (const { status, sessions } of live) gauge.set({ status }, sessions);
+      },
+    );
+    counts.add(
+      { name: "hotseat_sessions_owing_seats", help: "Sessions that are over and have not given their seat back yet" },
+      (gauge, { owing }) => gauge.set(owing),
+    );
   }
 
   /** The tenant has as many as it may. */
   refused(tenant: string): void {
     this.#tenants.refused(tenant);
+  }
+
+  feedIs(up: boolean): void {
+    this.#feedUp.set(up ? 1 : 0);
   }
 
   created(record: SessionRecord): void {

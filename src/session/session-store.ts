@@ -154,11 +154,15 @@ export class SessionStore {
     return { sessions, nextCursor: rows.length > filter.limit && last !== undefined ? formatCursor(last) : null };
   }
 
-  /** Live sessions, by status. */
-  async countLive(): Promise<{ status: SessionStatus; sessions: number }[]> {
-    return this.database.query(
-      "select status, count(*)::int as sessions from session.sessions where ended_at is null group by status",
+  /** Live sessions, by status, and ended ones that have not given their seat back. */
+  async count(): Promise<{ live: { status: SessionStatus; sessions: number }[]; owing: number }> {
+    const live = await this.database.query<{ status: SessionStatus; sessions: number }>(
+      "select status, count(*) as sessions from session.sessions where ended_at is null group by status",
     );
+    const { owing } = await this.database.one<{ owing: number }>(
+      "select count(*) as owing from session.sessions where withdraw_at is not null",
+    );
+    return { live, owing };
   }
 
   /** Live sessions of one tenant, or of each that has any. */

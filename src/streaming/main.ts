@@ -113,7 +113,11 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
           serviceKey,
           random,
           log,
-          onOpen: () => run(rooms.readAgain(stop.signal)),
+          onOpen: () => {
+            metrics.feedUp.set(1);
+            run(rooms.readAgain(stop.signal));
+          },
+          onBroken: () => metrics.feedUp.set(0),
           onSession: (session) => rooms.sessionChanged(session),
         },
         stop.signal,

@@ -6,6 +6,7 @@ export class StreamingMetrics {
   readonly relayed: Counter<"to" | "type">;
   readonly refused: Counter<"kind" | "reason">;
   readonly inputDropped: Counter;
+  readonly feedUp: Gauge;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -30,6 +31,11 @@ export class StreamingMetrics {
     this.inputDropped = new Counter({
       name: "hotseat_streaming_input_dropped_total",
       help: "Input messages of control sockets dropped because their agent was not there",
+      registers,
+    });
+    this.feedUp = new Gauge({
+      name: "hotseat_streaming_feed_up",
+      help: "1: this process hears of every session's changes; 0: those who wait see nothing move",
       registers,
     });
     for (const kind of ["signalling", "control", "agent"] as const) this.open.set({ kind }, 0);

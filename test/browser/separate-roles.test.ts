@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -13,6 +12,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/platform
 import { createLog } from "../../src/platform/log.js";
 import { ensureSecrets, plainKey, type Secrets } from "../../src/platform/secrets.js";
 import { openBrowser } from "../support/browser.js";
+import { freePort } from "../support/free-port.js";
 import { cli, ProcessCensus, until, withMark } from "../support/hotseat.js";
 import { shipMovesWith } from "../support/picture.js";
 import { play } from "../support/play.js";
@@ -67,15 +67,6 @@ async function start(role: keyof typeof urls, args: string[]): Promise<void> {
     lines.on("line", (line) => line.includes(`${role} listens`) && resolve());
     child.once("exit", (code) => reject(new Error(`hotseat ${role} exited with ${code}`)));
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 const call = async (url: string, scope: "session" | "operate", init: RequestInit = {}) => {

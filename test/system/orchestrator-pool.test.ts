@@ -165,7 +165,7 @@ describe("a place without capacity", () => {
     const regions = new Set(tried.map(({ data }) => "region" in data && data.region));
     expect(regions).toContain("us-west-2");
     expect(await orchestrator.registry.getSingleMetricAsString("hotseat_capacity_breakers")).toMatch(
-      /state="open"\} \d/,
+      /state="(half-)?open",region="us-west-2",template="L4-360",provider="simulated"\} 1/,
     );
   });
 

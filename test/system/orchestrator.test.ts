@@ -404,7 +404,7 @@ describe("seats", () => {
     expect(metrics).toMatchObject({ vms: 2, sessions: { used: 1 }, regions: all.regions });
     const text = await orchestrator.registry.metrics();
     expect(text).toContain('hotseat_vms{status="IN_USE",region="us-east-1",template="L4-360",provider="local"} 1');
-    expect(text).toContain('hotseat_seat_units{use="used"} 15');
+    expect(text).toContain('hotseat_seat_units{use="used",region="us-east-1",template="L4-360"} 15');
   });
 
   test("the games say how they are played; what is for measuring is not listed", async () => {

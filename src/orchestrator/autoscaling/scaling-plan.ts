@@ -57,6 +57,16 @@ export interface ScalingPlan {
   readonly drains: readonly string[];
   /** By `placeKey`: of every pool that has any. */
   readonly memory: ReadonlyMap<string, PoolMemory>;
+  /** For operators: every pool that has VMs, or should. */
+  readonly pools: readonly PoolState[];
+}
+
+/** Before what the plan says is done. Seats are sessions of the standard preset, VMs under way included. */
+export interface PoolState extends Place {
+  readonly freeSeats: number;
+  readonly wantedSeats: number;
+  /** VMs it lacks, whether or not more may be made. */
+  readonly missingVms: number;
 }
 
 interface Pool extends Place {
@@ -94,6 +104,7 @@ export function scalingPlan(options: {
   const memory = new Map(options.memory);
   const launches: Place[] = [];
   const drains: string[] = [];
+  const states: PoolState[] = [];
   let live = serving.length;
 
   for (const pool of pools.values()) {
@@ -101,6 +112,9 @@ export function scalingPlan(options: {
     const warmMissing = pool.key === keyOf(warm) ? Math.max(0, warm.vms - live) : 0;
     const missing = Math.max(missingVms({ ...pool, wantedSeats }), warmMissing);
     const before = memory.get(pool.key) ?? noMemory;
+    const { region, templateId, freeSeats } = pool;
+    if (pool.vms.length > 0 || missing > 0)
+      states.push({ region, templateId, freeSeats, wantedSeats, missingVms: missing });
     if (missing > 0) {
       const made = isOver(before.scaledOutAtMs, pool.settings.scaleOutMs, nowMs) ? launch(pool, missing, growth) : [];
       launches.push(...made);
@@ -121,7 +135,7 @@ export function scalingPlan(options: {
     live -= gone.length;
     remember(memory, pool.key, { ...before, surplusSinceMs, ...(gone.length > 0 && { scaledInAtMs: nowMs }) });
   }
-  return { launches, drains, memory };
+  return { launches, drains, memory, pools: states };
 }
 
 function byPlaceOf(vms: readonly FleetVm[]): Map<string, FleetVm[]> {

@@ -1,14 +1,12 @@
 // How far each sink is behind, for operators: the outbox must be empty but for moments.
-import { Counter, Gauge, Histogram, type Registry } from "../../platform/metrics.js";
+import type { Clock } from "../../platform/clock.js";
+import type { Log } from "../../platform/log.js";
+import { Counter, Histogram, ReadGauges, type Registry } from "../../platform/metrics.js";
 import type { Backlog } from "../store.js";
 import type { RelayMeters } from "./relay.js";
 
-/** `read`: what each sink has not got, asked for at every scrape. */
-export function relayMeters(
-  registry: Registry,
-  read: () => Promise<readonly Backlog[]>,
-  now: () => number,
-): RelayMeters {
+/** Of the relays of this process: another one may lead. */
+export function relayMeters(registry: Registry): RelayMeters {
   const registers = [registry];
   const delay = new Histogram({
     name: "hotseat_outbox_delay_seconds",
@@ -23,34 +21,38 @@ export function relayMeters(
     labelNames: ["sink"],
     registers,
   });
-  let reading: Promise<readonly Backlog[]> | null = null;
-  const current = () =>
-    (reading ??= read().finally(() => {
-      reading = null;
-    }));
-  new Gauge({
-    name: "hotseat_outbox_lag_seconds",
-    help: "Age of the oldest event a sink has not got; 0: it has all",
-    labelNames: ["sink"],
-    registers,
-    async collect() {
-      for (const { sink, oldestAt } of await current())
-        this.set({ sink }, oldestAt === null ? 0 : Math.max(0, (now() - oldestAt.getTime()) / 1000));
-    },
-  });
-  new Gauge({
-    name: "hotseat_outbox_waiting_events",
-    help: "Events a sink has not got",
-    labelNames: ["sink"],
-    registers,
-    async collect() {
-      for (const { sink, events } of await current()) this.set({ sink }, events);
-    },
-  });
   return {
     published: (sink, delaysSeconds) => {
       for (const seconds of delaysSeconds) delay.observe({ sink }, seconds);
     },
     failed: (sink) => failures.inc({ sink }),
   };
+}
+
+/** `read`: what each sink has not got, asked for at every scrape. */
+export function backlogGauges(deps: {
+  registry: Registry;
+  read: () => Promise<readonly Backlog[]>;
+  clock: Clock;
+  log: Log;
+}): void {
+  const { registry, read, clock, log } = deps;
+  const outbox = new ReadGauges({ registry, what: "the outbox", read, log });
+  outbox.add(
+    {
+      name: "hotseat_outbox_lag_seconds",
+      help: "Age of the oldest event a sink has not got; 0: it has all",
+      labelNames: ["sink"],
+    },
+    (gauge, backlogs) => {
+      for (const { sink, oldestAt } of backlogs)
+        gauge.set({ sink }, oldestAt === null ? 0 : Math.max(0, (clock.now() - oldestAt.getTime()) / 1000));
+    },
+  );
+  outbox.add(
+    { name: "hotseat_outbox_waiting_events", help: "Events a sink has not got", labelNames: ["sink"] },
+    (gauge, backlogs) => {
+      for (const { sink, events } of backlogs) gauge.set({ sink }, events);
+    },
+  );
 }

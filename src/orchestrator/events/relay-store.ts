@@ -70,11 +70,13 @@ export class SqlRelayStore implements RelayStore {
 
 export async function readBacklogs(db: Queryable, sinks: readonly string[]): Promise<Backlog[]> {
   return db.query<Backlog>(
-    `select sink, count(o.seq) as events, min(o.created_at) as "oldestAt"
+    `select sink, coalesce(newest.seq - greatest(coalesce(c.seq, 0), oldest.seq - 1), 0) as events,
+            oldest.created_at as "oldestAt"
        from unnest($1::text[]) as sink
        left join orchestrator.relay_cursors c on c.name = sink
-       left join orchestrator.outbox o on o.seq > coalesce(c.seq, 0)
-      group by sink`,
+       left join lateral (select seq, created_at from orchestrator.outbox o
+                           where o.seq > coalesce(c.seq, 0) order by o.seq limit 1) oldest on true
+       left join lateral (select max(seq) as seq from orchestrator.outbox where oldest.seq is not null) newest on true`,
     [sinks],
   );
 }

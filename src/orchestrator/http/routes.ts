@@ -53,7 +53,7 @@ export function serveOrchestrator(server: HttpServer, deps: RoutesDeps): void {
 
 function serveVms(
   server: HttpServer,
-  { vms, growth, newVmId, drainMsOf, clock, allocator, enrolments }: RoutesDeps,
+  { vms, growth, newVmId, drainMsOf, clock, allocator, enrolments, meters }: RoutesDeps,
 ): void {
   serve(server, routes.createVm, async ({ body: { templateId, region }, effectId }) => {
     const { provider } = growth.places(region, templateId);
@@ -70,7 +70,9 @@ function serveVms(
   });
   serve(server, routes.markReady, async ({ params, body, caller, expected }) => {
     await fence(caller);
-    return { status: 200, body: await vms.markReady(params.vmId, body.capabilities, expected) };
+    const vm = await vms.markReady(params.vmId, body.capabilities, expected);
+    meters.vmReady(vm);
+    return { status: 200, body: vm };
   });
   serve(server, routes.drain, async ({ params, body, expected }) => {
     const { reason = "drained by an operator", deadlineSeconds } = body;
@@ -81,8 +83,9 @@ function serveVms(
   });
   serve(server, routes.reportError, async ({ params, body: { errorCode, errorMessage }, caller, expected }) => {
     await fence(caller);
-    const body = await vms.fail(params.vmId, { code: errorCode, message: errorMessage }, { expected });
-    return { status: 200, body };
+    const vm = await vms.fail(params.vmId, { code: errorCode, message: errorMessage }, { expected });
+    meters.vmFailed(vm.provider, "reported");
+    return { status: 200, body: vm };
   });
   serve(server, routes.terminate, async ({ params, body, expected }) => {
     const { reason = "terminated by an operator", force } = body;
@@ -107,7 +110,7 @@ function servePlacements(server: HttpServer, { allocator, meters, clock }: Route
       count(answer.status.toLowerCase() as Lowercase<Assignment["status"]>);
       return { status: answer.status === "ASSIGNED" ? 200 : 202, body: answer };
     } catch (error) {
-      count("refused");
+      count(error instanceof Problem && error.status < 500 ? "refused" : "failed");
       throw error;
     }
   });

@@ -11,6 +11,7 @@ import { Problem } from "../../contracts/problems.js";
 import type { Clock } from "../../platform/clock.js";
 import { type ExpectedVersions, expectVersion } from "../../platform/etag.js";
 import { defaultGameId } from "../catalog/games.js";
+import type { FleetMeters } from "../metrics.js";
 import type {
   ChosenSeat,
   Decisions,
@@ -70,14 +71,16 @@ export class Allocator {
       waitMsMax: number;
       /** What a seat's player may leave untouched. */
       idleMs: number;
+      meters: Pick<FleetMeters, "committed">;
       clock: Clock;
       defer: Defer;
     },
   ) {
-    const { placements, defer } = deps;
+    const { placements, meters, defer } = deps;
     this.#seats = new GroupCommit((batch) => this.#seat(batch), seatLimits, defer);
     this.#leaving = new GroupCommit((batch) => this.#leave(batch), seatLimits, defer);
     const enqueue = async (batch: readonly NewPlacement[]) => {
+      meters.committed("queue", batch.length);
       await placements.enqueue(batch);
       return batch.map(() => null);
     };
@@ -108,7 +111,8 @@ export class Allocator {
 
   /** Chooses for each of a batch in turn, and commits the choices. */
   async #seat(batch: readonly NewPlacement[]): Promise<readonly Attempt[]> {
-    const { fleet, seats, clock } = this.deps;
+    const { fleet, seats, meters, clock } = this.deps;
+    meters.committed("seats", batch.length);
     // Counted once a batch for all who ask for the same.
     const tallies = new Map(batch.map(({ demand }) => [demand, null as Tally | null]));
     for (const demand of tallies.keys()) tallies.set(demand, fleet.tally(demand, regionsAtOnce(demand)));
@@ -135,7 +139,8 @@ export class Allocator {
   }
 
   async #leave(batch: readonly Leaving[]): Promise<readonly boolean[]> {
-    const { fleet, seats, clock } = this.deps;
+    const { fleet, seats, meters, clock } = this.deps;
+    meters.committed("releases", batch.length);
     const { left, vms } = await seats.giveBack(batch, new Date(clock.now()));
     for (const vm of vms) fleet.learn(vm);
     return left;

@@ -86,6 +86,8 @@ export class Reconciler {
     const orphans = actions.flatMap((action) => (action.kind === "destroy" && action.orphan ? [action] : []));
     for (const { vmId, provider } of orphans)
       if (!this.#orphans.has(vmId)) this.deps.meters.orphan(provider, "machine");
+    for (const id of this.deps.sites.keys())
+      this.deps.meters.orphanMachines(id, orphans.filter(({ provider }) => provider === id).length);
     this.#orphans = new Set(orphans.map(({ vmId }) => vmId));
   }
 
@@ -93,7 +95,6 @@ export class Reconciler {
     try {
       return { provider: id, deadlines, instances: await provider.list() };
     } catch (error) {
-      this.deps.meters.providerError(id, "list");
       this.deps.log.error({ err: error, provider: id }, "the provider does not say what it has");
       return { provider: id, deadlines, instances: null };
     }
@@ -122,7 +123,7 @@ export class Reconciler {
       }
       case "fail":
         log.warn({ vmId: action.vm.vmId, code: action.code }, action.message);
-        await vms.fail(action.vm.vmId, { code: action.code, message: action.message });
+        await this.#fail(action.vm, { code: action.code, message: action.message });
         if (action.code === lostCode) this.deps.meters.orphan(action.vm.provider, "row");
         return;
       case "terminate":
@@ -134,7 +135,7 @@ export class Reconciler {
   }
 
   async #launch(vm: VmRecord): Promise<void> {
-    const { vms, clock, meters } = this.deps;
+    const { vms, clock } = this.deps;
     const bootstrapToken = `${bootstrapPrefix}${this.deps.newToken()}`;
     const nowMs = clock.now();
     const epoch = await vms.claimLaunch(vm.vmId, {
@@ -147,26 +148,24 @@ export class Reconciler {
     try {
       await this.#site(vm.provider).provider.launch({ vmId: vm.vmId, epoch, region, templateId, bootstrapToken });
     } catch (error) {
-      meters.providerError(vm.provider, error instanceof CapacityError ? "capacity" : "launch");
       if (error instanceof CapacityError)
-        await vms.fail(
-          vm.vmId,
+        await this.#fail(
+          vm,
           { code: "capacity-exhausted", message: error.message },
-          { noCapacity: this.#noCapacity(vm.provider, { region, templateId }, error.scope) },
+          this.#noCapacity(vm.provider, { region, templateId }, error.scope),
         );
-      else if (error instanceof ProviderError)
-        await vms.fail(vm.vmId, { code: "launch-failed", message: error.message });
+      else if (error instanceof ProviderError) await this.#fail(vm, { code: "launch-failed", message: error.message });
       else throw error;
     }
   }
 
+  async #fail(vm: VmRecord, error: { code: string; message: string }, noCapacity?: NoCapacity): Promise<void> {
+    await this.deps.vms.fail(vm.vmId, error, { noCapacity });
+    this.deps.meters.vmFailed(vm.provider, error.code);
+  }
+
   async #destroy({ vmId, provider, gone }: Extract<Action, { kind: "destroy" }>): Promise<void> {
-    try {
-      await this.#site(provider).provider.terminate(vmId);
-    } catch (error) {
-      this.deps.meters.providerError(provider, "terminate");
-      throw error;
-    }
+    await this.#site(provider).provider.terminate(vmId);
     if (gone) await this.deps.vms.markDestroyed(vmId);
     else this.deps.log.info({ vmId, provider }, "the provider's machine was ended");
   }

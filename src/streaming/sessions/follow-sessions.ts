@@ -13,12 +13,13 @@ export interface FollowSessionsDeps {
   readonly random: () => number;
   readonly log: Log;
   onOpen(): void;
+  onBroken(): void;
   onSession(session: Session): void;
 }
 
 /** Follows until `signal` fires. */
 export async function followSessions(deps: FollowSessionsDeps, signal: AbortSignal): Promise<void> {
-  const { sessionUrl, serviceKey, random, log, onOpen, onSession } = deps;
+  const { sessionUrl, serviceKey, random, log, onOpen, onBroken, onSession } = deps;
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {
       const feed = readFeed({
@@ -38,6 +39,7 @@ export async function followSessions(deps: FollowSessionsDeps, signal: AbortSign
     } catch (error) {
       if (!signal.aborted) log.warn({ err: error, attempt }, "the session service's feed broke");
     }
+    onBroken();
     await sleep(backoffMs(attempt, random()), undefined, { signal }).catch(() => undefined);
   }
 }
