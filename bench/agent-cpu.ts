@@ -120,7 +120,7 @@ async function measuredApart<T>(mode: string): Promise<T> {
 }
 
 async function encodeAlone(): Promise<Cost> {
-  const film = await games.film!({ mode, seed: 1 });
+  const film = await games.film!.open({ mode, seed: 1 });
   const picture = Buffer.alloc(pictureBytes(mode));
   const bounds = { mode, bitrateKbpsMin: 8_000, bitrateKbpsMax: 15_000 };
   const encoder = await VideoEncoder.open({
@@ -146,7 +146,7 @@ async function encodeAlone(): Promise<Cost> {
 }
 
 async function drawAlone(): Promise<{ drawMs: number }> {
-  const game = await games.demo!({ mode, seed: 7 });
+  const game = await games.demo!.open({ mode, seed: 7 });
   const picture = Buffer.alloc(pictureBytes(mode));
   const times: number[] = [];
   game.input({ kind: "key", code: "Space", down: true });

@@ -7,6 +7,7 @@ import { Problem } from "../contracts/problems.js";
 import { createClient } from "../platform/client.js";
 import { systemClock } from "../platform/clock.js";
 import type { Log } from "../platform/log.js";
+import { modeFor } from "./encode/video-mode.js";
 import { type AgentConfig, type Endpoints, followEndpoints, readAgentConfig } from "./supervisor/agent-config.js";
 import { Heartbeat } from "./supervisor/heartbeat.js";
 import { enrol, type Identity, type IdentityContext, isFenced } from "./supervisor/identity.js";
@@ -98,7 +99,8 @@ async function superviseVm(supervision: Supervision): Promise<never> {
   const nursery = new Nursery(log);
   const sessions: Sessions = new Sessions({
     launch: (seat) => {
-      const child = nursery.take();
+      const { gameId, mode } = seat;
+      const child = nursery.take({ gameId, mode: modeFor(mode, capabilities.sustains).mode });
       const network = { bindAddress, portMin: udpPorts?.begin, portMax: udpPorts?.end };
       child.send({ type: "start", seat, capabilities, network });
       return child;

@@ -251,6 +251,17 @@ describe("the built program of a session", () => {
     expect(await child.exit()).toBe(0);
   });
 
+  it("prepares for a session, and starts that one or another", async () => {
+    for (const gameId of ["demo", "film"]) {
+      const child = new Child(program);
+      child.tell({ type: "prepare", gameId: "demo", mode: capabilities.sustains });
+      await child.hears(ofType("ready"));
+      child.tell({ type: "start", seat: seat(gameId), capabilities });
+      expect((await child.hears(ofType("started"))).stream.gameId).toBe(gameId);
+      await child.end();
+    }
+  });
+
   it("says that it does not know a game, and ends", async () => {
     const child = new Child(program);
     child.tell({ type: "start", seat: seat("tetris"), capabilities });

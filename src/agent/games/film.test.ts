@@ -28,7 +28,7 @@ describe("a film", () => {
   });
 
   it("records what a source draws, each frame a picture of its own", async () => {
-    const demo = await games.demo!({ mode, seed: 1 });
+    const demo = await games.demo!.open({ mode, seed: 1 });
     const frames = await recordFilm(demo, 5, (frame) =>
       frame === 0 ? { kind: "key", code: "ArrowLeft", down: true } : undefined,
     );
@@ -38,7 +38,7 @@ describe("a film", () => {
 
 describe("the table of games", () => {
   it.each(Object.keys(games))("%s opens, draws and sounds", async (gameId) => {
-    const game = await games[gameId]!({ mode, seed: 1 });
+    const game = await games[gameId]!.open({ mode, seed: 1 });
     const picture = new Uint8Array(bytes);
     await game.draw(picture, 0);
     expect(new Set(picture).size).toBeGreaterThan(20);
@@ -46,5 +46,18 @@ describe("the table of games", () => {
     game.sound(samples);
     expect(samples.some((sample) => sample !== 0)).toBe(gameId === "demo");
     await game.close();
+  });
+
+  it("draws the same whether it was prepared for that size, for another, or not at all", async () => {
+    const { demo } = games;
+    const first = async () => {
+      const picture = new Uint8Array(bytes);
+      await (await demo!.open({ mode, seed: 1 })).draw(picture, 0);
+      return Buffer.from(picture);
+    };
+    demo!.prepare!({ width: mode.width * 2, height: mode.height * 2 });
+    const unprepared = await first();
+    demo!.prepare!(mode);
+    expect(await first()).toEqual(unprepared);
   });
 });

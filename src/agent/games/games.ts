@@ -1,7 +1,7 @@
 // The games this agent can run without anything installed, by the catalogue's game id.
 import type { VideoMode } from "../../contracts/catalog.js";
 import type { InputEvent } from "../../contracts/input.js";
-import { DemoGame } from "./demo/demo.js";
+import { type DemoArt, DemoGame, paintArt } from "./demo/demo.js";
 import { Film, recordFilm } from "./film.js";
 import type { GameSource } from "./game-source.js";
 
@@ -22,7 +22,31 @@ function filmInput(frame: number): InputEvent | undefined {
   return undefined;
 }
 
-export const games: Readonly<Record<string, (options: GameOptions) => Promise<GameSource>>> = {
-  demo: async ({ mode, seed }) => new DemoGame(mode, seed),
-  film: async ({ mode }) => new Film(mode, await recordFilm(new DemoGame(mode, filmSeed), filmFrames, filmInput)),
+export interface Game {
+  open(options: GameOptions): Promise<GameSource>;
+  /** Does ahead, for the next `open` at this size, what takes longer than a player likes to wait. */
+  prepare?(size: Pick<VideoMode, "width" | "height">): void;
+}
+
+/** Its art is painted for one size, and takes a second to paint. */
+class Demo implements Game {
+  #art: DemoArt | null = null;
+
+  prepare({ width, height }: Pick<VideoMode, "width" | "height">): void {
+    if (this.#art?.width !== width || this.#art.height !== height) this.#art = paintArt(width, height);
+  }
+
+  async open({ mode, seed }: GameOptions): Promise<GameSource> {
+    this.prepare(mode);
+    return new DemoGame(mode, seed, this.#art!);
+  }
+}
+
+const film: Game = {
+  async open({ mode }) {
+    const demo = new DemoGame(mode, filmSeed, paintArt(mode.width, mode.height));
+    return new Film(mode, await recordFilm(demo, filmFrames, filmInput));
+  },
 };
+
+export const games: Readonly<Record<string, Game>> = { demo: new Demo(), film };

@@ -9,7 +9,7 @@
 // plays, the one before it is closed. A lost signalling socket (`gone` on the agent link) is no reason for
 // `disconnect`: media flows without it.
 import { z } from "zod";
-import { capabilities } from "../../contracts/catalog.js";
+import { capabilities, videoMode } from "../../contracts/catalog.js";
 import { seatSpec } from "../../contracts/orchestrator.js";
 import { iceServer } from "../../contracts/session.js";
 import { iceCandidate, streamInfo } from "../../contracts/signalling.js";
@@ -26,6 +26,9 @@ export const mediaNetwork = z.object({
 /** Supervisor → child. */
 export const toChild = z.discriminatedUnion("type", [
   z.object({ type: z.literal("probe") }).describe("Measure this machine, before any session: answered by `probed`"),
+  z
+    .object({ type: z.literal("prepare"), gameId: z.string(), mode: videoMode })
+    .describe("A session of about this kind will follow: what can be done ahead for it is; answered by `ready`"),
   z.object({ type: z.literal("start"), seat: seatSpec, capabilities, network: mediaNetwork.default({}) }),
   z
     .object({ type: z.literal("connect"), connectionId, iceServers: z.array(iceServer) })
@@ -48,6 +51,7 @@ export type ToChildInput = z.input<typeof toChild>;
 export const fromChild = z.discriminatedUnion("type", [
   z.object({ type: z.literal("prepared") }),
   z.object({ type: z.literal("probed"), capabilities }),
+  z.object({ type: z.literal("ready") }),
   z.object({ type: z.literal("started"), stream: streamInfo }),
   z
     .object({ type: z.literal("failed"), detail: z.string() })

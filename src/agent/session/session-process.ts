@@ -5,20 +5,18 @@
 // supervisor closed), the game over, the stream broken, or a start that failed. Everything it opened is closed then.
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { VideoMode } from "../../contracts/catalog.js";
 import { probe } from "../encode/probe.js";
 import { encoderThreads, videoEncoderName } from "../encode/video-encoder.js";
 import { bitrateKbpsFor, modeFor } from "../encode/video-mode.js";
 import type { GameSource } from "../games/game-source.js";
+import type { Game } from "../games/games.js";
 import { Pipeline } from "./pipeline.js";
 import { type FromChild, type ToChild, toChild } from "./protocol.js";
 import { Session } from "./session.js";
 
-/** How a game is opened, by its id. */
-export type Games = Readonly<Record<string, (options: { mode: VideoMode; seed: number }) => Promise<GameSource>>>;
-
 export interface SessionProcessOptions {
-  readonly games: Games;
+  /** By their ids. */
+  readonly games: Readonly<Record<string, Game>>;
   readonly cores: number;
   readonly seed: number;
   readonly tell: (message: FromChild) => void;
@@ -57,6 +55,12 @@ export class SessionProcess {
           this.#options.tell({ type: "probed", capabilities: await probe(this.#options.cores) });
         });
         break;
+      case "prepare":
+        this.#work(async () => {
+          this.#game(message.gameId)?.prepare?.(message.mode);
+          this.#options.tell({ type: "ready" });
+        });
+        break;
       case "start":
         this.#work(() => this.#start(message));
         break;
@@ -90,11 +94,11 @@ export class SessionProcess {
   }
 
   async #start({ seat, capabilities, network }: Start): Promise<void> {
-    const { games, seed, cores, tell } = this.#options;
-    const open = Object.hasOwn(games, seat.gameId) ? games[seat.gameId] : undefined;
-    if (open === undefined) throw new Error(`this agent has no game "${seat.gameId}"`);
+    const { seed, cores, tell } = this.#options;
+    const game = this.#game(seat.gameId);
+    if (game === undefined) throw new Error(`this agent has no game "${seat.gameId}"`);
     const { mode, why } = modeFor(seat.mode, capabilities.sustains);
-    const source = await open({ mode, seed });
+    const source = await game.open({ mode, seed });
     this.#source = source;
     const bitrateKbps = bitrateKbpsFor(source.mode, seat);
     const failed = (error: unknown) => this.#finish("stream-failed", inWords(error));
@@ -113,6 +117,11 @@ export class SessionProcess {
         pointer: seat.pointer,
       },
     });
+  }
+
+  #game(gameId: string): Game | undefined {
+    const { games } = this.#options;
+    return Object.hasOwn(games, gameId) ? games[gameId] : undefined;
   }
 
   #finish(state: "game-exited" | "stream-failed", detail: string): void {

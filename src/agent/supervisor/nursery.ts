@@ -1,11 +1,21 @@
-// Processes that wait for a session: one spare, its native modules loaded, so that a session starts in milliseconds.
+// Processes that wait for a session: one spare, its native modules loaded and the game prepared that was played last,
+// so that a session starts in milliseconds.
 //
 // The first of them measures the machine before it waits. The next spare is forked only some time after one was taken:
-// loading it costs the very CPU that a new session's first picture needs. A spare that dies is not replaced until a
+// making it ready costs the very CPU that a new session's first picture needs. A spare that dies is not replaced until a
 // session needs one: a machine on which it cannot live must not fork for ever.
-import type { Capabilities } from "../../contracts/catalog.js";
+import type { Capabilities, VideoMode } from "../../contracts/catalog.js";
 import type { Log } from "../../platform/log.js";
 import { SessionChild } from "./session-child.js";
+
+/** What the next session is likely to be. */
+export interface LikelySession {
+  readonly gameId: string;
+  readonly mode: VideoMode;
+}
+
+/** Until there was one. */
+const firstGameId = "demo";
 
 const nurseryLimits = { prepareMsMax: 15_000, probeMsMax: 15_000, nextSpareMs: 3_000 } as const;
 
@@ -13,6 +23,7 @@ export class Nursery {
   #spare: SessionChild | null = null;
   #timer: NodeJS.Timeout | undefined;
   #ended = false;
+  #likely: LikelySession | null = null;
 
   constructor(private readonly log: Log) {}
 
@@ -22,16 +33,20 @@ export class Nursery {
     await spare.next("prepared", nurseryLimits.prepareMsMax);
     const probed = spare.next("probed", nurseryLimits.probeMsMax);
     spare.send({ type: "probe" });
-    return (await probed).capabilities;
+    const { capabilities } = await probed;
+    this.#likely = { gameId: firstGameId, mode: capabilities.sustains };
+    this.#prepare(spare);
+    return capabilities;
   }
 
-  /** A process for one session: the spare, or a fresh one, which takes a little longer. */
-  take(): SessionChild {
+  /** A process for this session: the spare, or a fresh one, which takes a little longer. */
+  take(session: LikelySession): SessionChild {
+    this.#likely = session;
     const taken = this.#spare ?? this.#fork();
     this.#spare = null;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      if (this.#spare === null && !this.#ended) this.#fork();
+      if (this.#spare === null && !this.#ended) this.#prepare(this.#fork());
     }, nurseryLimits.nextSpareMs);
     return taken;
   }
@@ -40,6 +55,19 @@ export class Nursery {
     this.#ended = true;
     clearTimeout(this.#timer);
     await this.#spare?.end();
+  }
+
+  #prepare(spare: SessionChild): void {
+    if (this.#likely === null) return;
+    const forkedAtMs = performance.now();
+    spare.listen(({ type }) => {
+      if (type === "ready" && this.#spare === spare)
+        this.log.info(
+          { pid: spare.pid, tookMs: Math.round(performance.now() - forkedAtMs) },
+          "a spare process is ready",
+        );
+    });
+    spare.send({ type: "prepare", ...this.#likely });
   }
 
   #fork(): SessionChild {

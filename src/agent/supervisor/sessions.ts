@@ -183,6 +183,7 @@ export class Sessions {
       }
       case "prepared":
       case "probed":
+      case "ready":
       case "failed": // Its exit, with the same words, follows.
         break;
     }

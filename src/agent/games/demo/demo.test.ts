@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { VideoMode } from "../../../contracts/catalog.js";
 import type { InputEvent, KeyCode } from "../../../contracts/input.js";
-import { DemoGame } from "./demo.js";
+import { DemoGame, paintArt } from "./demo.js";
 import { type CapName, capNames, capRects, isShipPixel, pixelRect } from "./layout.js";
 
 const small: VideoMode = { width: 320, height: 180, fps: 60 };
@@ -14,7 +14,7 @@ class Screen {
   #nowMs = 1000;
 
   constructor(readonly mode: VideoMode = small) {
-    this.game = new DemoGame(mode, 5);
+    this.game = new DemoGame(mode, 5, paintArt(mode.width, mode.height));
     this.picture = new Uint8Array((mode.width * mode.height * 3) / 2);
     this.show(1);
   }

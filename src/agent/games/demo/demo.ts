@@ -14,7 +14,7 @@ import { Hud, makeFonts } from "./hud.js";
 import { field } from "./layout.js";
 import { drawScene, type Stage } from "./scene.js";
 import { Synthesiser } from "./sound.js";
-import { paintSprites } from "./sprites.js";
+import { paintSprites, type Sprites } from "./sprites.js";
 import { type Emit, step, stepsPerSecond } from "./step.js";
 import { Surface } from "./surface.js";
 import { createWorld, heat, type World } from "./world.js";
@@ -25,6 +25,27 @@ const catchUpMsMax = 250;
 const motionLitMs = 120;
 const steerDeadZone = 6;
 const stepMs = 1000 / stepsPerSecond;
+
+/** What is painted once for a size, and only read afterwards. */
+export interface DemoArt {
+  readonly width: number;
+  readonly height: number;
+  readonly sprites: Sprites;
+  readonly background: Uint8Array;
+  readonly fonts: ReturnType<typeof makeFonts>;
+}
+
+/** Takes a second at 720p in a process that has just started. */
+export function paintArt(width: number, height: number): DemoArt {
+  const scale = Math.min(width / field.width, height / field.height);
+  return {
+    width,
+    height,
+    sprites: paintSprites(scale),
+    background: paintBackground(width, height),
+    fonts: makeFonts(scale),
+  };
+}
 
 export class DemoGame implements GameSource {
   readonly mode: VideoMode;
@@ -42,16 +63,14 @@ export class DemoGame implements GameSource {
   #motionLit = 0;
   #motionLitUntilMs = 0;
 
-  constructor(mode: VideoMode, seed: number) {
+  constructor(mode: VideoMode, seed: number, art: DemoArt) {
     this.mode = mode;
     this.world = createWorld(seed);
     this.#effects = createEffects(seed);
     this.#synthesiser = new Synthesiser(seed);
-    const scale = Math.min(mode.width / field.width, mode.height / field.height);
     const surface = new Surface(mode.width, mode.height);
-    const sprites = paintSprites(scale);
-    const fonts = makeFonts(scale);
-    this.#stage = { surface, sprites, background: paintBackground(mode.width, mode.height), words: fonts };
+    const { sprites, background, fonts } = art;
+    this.#stage = { surface, sprites, background, words: fonts };
     this.#hud = new Hud(surface, sprites, fonts);
     this.#emit = (kind, x, y, amount) => {
       showEvent(this.#effects, kind, x, y, amount);
