@@ -20,7 +20,11 @@ const tools = [
     use: "tests of metrics and alerts; promtool is beside it",
     unpacked: true,
   },
+  { package: "coturn", program: "/usr/bin/turnserver", variable: "TURNSERVER_PATH", use: "tests of TURN" },
+  { package: "iproute2", program: "/sbin/ip", variable: "IP_PATH", use: "tests of TURN" },
 ];
+/** Its package cannot be unpacked only, for what it needs, and starts a server open to everybody. */
+const unwantedService = "coturn";
 
 const attemptsMax = 3;
 const retryMs = 5_000;
@@ -52,6 +56,8 @@ async function install(missing) {
       await sleep(retryMs);
     }
   }
+  if (installed.includes(unwantedService))
+    await step(`Stopping the service ${unwantedService}`, [...becomeRoot, ...stopService]);
   const still = missing.filter((tool) => !isThere(tool));
   if (still.length > 0) throw new PrepareError(`The packages were installed, and yet:\n${byHand}`);
 }
@@ -76,6 +82,10 @@ function isThere(tool) {
 
 const isDebian = () =>
   existsSync("/etc/os-release") && /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(readFileSync("/etc/os-release", "utf8"));
+
+const stopService = existsSync("/run/systemd/system")
+  ? ["systemctl", "disable", "--now", unwantedService]
+  : ["service", unwantedService, "stop"];
 
 /** What to put before a command that needs root; null where we may not become root. */
 function rootPrefix() {

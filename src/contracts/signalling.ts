@@ -91,6 +91,9 @@ export const toPlayer = z.discriminatedUnion("type", [
   }),
   answer,
   candidate,
+  z
+    .object({ type: z.literal("ice-servers"), iceServers: z.array(iceServer) })
+    .describe("New TURN credentials, before those of the welcome end; for the next connection, the one there is stays"),
   z.object({ type: z.literal("ended"), reason: endReason, detail: z.string() }),
   z.object({ type: z.literal("problem"), problem: problemDocument }).describe("The socket closes after it"),
   z.object({ type: z.literal("pong") }),
@@ -120,6 +123,9 @@ export const toAgent = z.discriminatedUnion("type", [
     connectionId,
     message: z.discriminatedUnion("type", [offer, candidate]),
   }),
+  z
+    .object({ type: z.literal("ice-servers"), sessionId, connectionId, iceServers: z.array(iceServer) })
+    .describe("New TURN credentials, for the connection's next offer"),
   z.object({ type: z.literal("bye"), sessionId, connectionId }).describe("The player ends the session"),
   z.object({ type: z.literal("gone"), sessionId, connectionId }).describe("Its socket closed"),
   z.object({ type: z.literal("ping") }),

@@ -38,10 +38,10 @@ export class Connection {
   readonly #keepalive: ReturnType<typeof setInterval>;
 
   constructor(
-    iceServers: RTCIceServer[],
+    ice: { readonly iceServers: RTCIceServer[]; readonly iceTransportPolicy: RTCIceTransportPolicy },
     private readonly handlers: ConnectionHandlers,
   ) {
-    this.#peer = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
+    this.#peer = new RTCPeerConnection({ ...ice, bundlePolicy: "max-bundle" });
     const video = this.#peer.addTransceiver("video", { direction: "recvonly" });
     preferH264(video);
     this.#peer.addTransceiver("audio", { direction: "recvonly" });

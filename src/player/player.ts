@@ -31,6 +31,8 @@ export interface PlayerOptions {
   readonly video: HTMLVideoElement;
   /** "auto": data channels, and the WebSocket where they do not open within 3 s. */
   readonly controlTransport?: "auto" | "websocket";
+  /** "relay": media takes a TURN server's way only, for a network that is to be tried without direct ways. */
+  readonly iceTransportPolicy?: "all" | "relay";
   /** Gets a new ticket (POST …/ticket) when the one given is refused. Without it, a refusal is a `problem`. */
   readonly freshTicket?: () => Promise<Pick<Ticket, "ticket">>;
 }
@@ -197,6 +199,9 @@ class PlayerSession implements Player {
       case "candidate":
         this.#attempt(this.#connection?.addCandidate(message.candidate));
         break;
+      case "ice-servers":
+        this.#iceServers = message.iceServers;
+        break;
       case "ended":
         this.#finish(() => this.#events.emit("ended", { reason: message.reason, detail: message.detail }));
         break;
@@ -234,13 +239,17 @@ class PlayerSession implements Player {
 
   #prepare(): void {
     this.#dropConnection();
-    const connection = new Connection(this.#iceServers, {
-      candidate: (candidate) => this.#signalling.send({ type: "candidate", candidate }),
-      track: (track) => this.#show(track),
-      connected: () => this.#connected(connection),
-      interrupted: () => this.#events.emit("interrupted", {}),
-      failed: (why) => this.#connectionFailed(why),
-    });
+    const { iceTransportPolicy = "all" } = this.#options;
+    const connection = new Connection(
+      { iceServers: this.#iceServers, iceTransportPolicy },
+      {
+        candidate: (candidate) => this.#signalling.send({ type: "candidate", candidate }),
+        track: (track) => this.#show(track),
+        connected: () => this.#connected(connection),
+        interrupted: () => this.#events.emit("interrupted", {}),
+        failed: (why) => this.#connectionFailed(why),
+      },
+    );
     this.#connection = connection;
   }
 

@@ -9,7 +9,7 @@ import type { Registry } from "../platform/metrics.js";
 import { AgentLinks } from "./agents/links.js";
 import { Reports } from "./agents/reports.js";
 import { serveStreaming } from "./http/routes.js";
-import { iceServersConfig, iceServersFor } from "./ice/ice-servers.js";
+import { haveExpiringCredentials, iceServersConfig, iceServersFor, readIceServers } from "./ice/ice-servers.js";
 import { StreamingMetrics } from "./metrics.js";
 import { followSessions } from "./sessions/follow-sessions.js";
 import { Rooms } from "./signalling/rooms.js";
@@ -23,6 +23,7 @@ const count = (standard: number) => z.number().int().min(1).default(standard);
 
 export const streamingConfig = z.strictObject({
   iceServers: iceServersConfig,
+  turnCredentialSeconds: count(300).describe("New ones are sent at half of it"),
   helloMs: count(signallingLimits.helloMsMax),
   waiterGoneMs: count(15_000).describe("A player who leaves while waiting for a seat keeps the place for so long"),
   pingMs: count(signallingLimits.pingMs),
@@ -57,7 +58,9 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
       createClient({ baseUrl: sessionUrl(), bearer: serviceKey, timeoutMs: callMsMax }).call(route, request),
   };
   const reports = new Reports({ sessions, random, log });
-  const iceServers = (sessionId: string, now: number) => iceServersFor(config.iceServers, sessionId, now);
+  const servers = await readIceServers(config.iceServers);
+  const lifeSeconds = config.turnCredentialSeconds;
+  const iceServers = (sessionId: string) => iceServersFor(servers, { sessionId, lifeSeconds, now: clock.now() });
   const socketLimits = (messagesPerSecond: number) => ({
     messagesPerSecond,
     pingMs: config.pingMs,
@@ -88,6 +91,7 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
     limits: {
       helloMs: config.helloMs,
       waiterGoneMs: config.waiterGoneMs,
+      credentialsRenewMs: haveExpiringCredentials(servers) ? (lifeSeconds * 1000) / 2 : null,
       socketsMax: config.socketsMax,
       socketsPerSessionMax: config.socketsPerSessionMax,
       signalling: socketLimits(config.messagesPerSecond),
@@ -97,7 +101,7 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
     clock,
     log,
   });
-  serveStreaming(server, { rooms, links, sessions, publicUrl, iceServersFor: iceServers, clock });
+  serveStreaming(server, { rooms, links, sessions, publicUrl, iceServersFor: iceServers });
 
   const stop = new AbortController();
   const running = new Set<Promise<void>>();

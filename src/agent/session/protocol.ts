@@ -33,6 +33,9 @@ export const toChild = z.discriminatedUnion("type", [
   z
     .object({ type: z.literal("connect"), connectionId, iceServers: z.array(iceServer) })
     .describe("A player will offer under this id"),
+  z
+    .object({ type: z.literal("ice-servers"), connectionId, iceServers: z.array(iceServer) })
+    .describe("New TURN credentials, for its next offer"),
   z.object({ type: z.literal("offer"), connectionId, sdp: z.string() }),
   z.object({ type: z.literal("candidate"), connectionId, candidate: iceCandidate }),
   z

@@ -67,6 +67,9 @@ export class SessionProcess {
       case "connect":
         this.#session?.connect(message.connectionId, message.iceServers);
         break;
+      case "ice-servers":
+        this.#session?.useIceServers(message.connectionId, message.iceServers);
+        break;
       case "offer":
         this.#session?.offer(message.connectionId, message.sdp);
         break;

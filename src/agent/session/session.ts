@@ -32,7 +32,7 @@ interface Link {
 }
 
 interface Connection {
-  readonly iceServers: readonly IceServer[];
+  iceServers: readonly IceServer[];
   readonly earlyCandidates: IceCandidate[];
   link: Link | null;
 }
@@ -67,6 +67,12 @@ export class Session {
     const idle = [...this.#connections.keys()].filter((id) => id !== this.#player?.connectionId);
     if (this.#connections.size >= sessionLimits.connectionsMax) this.#forget(idle[0]!);
     this.#connections.set(connectionId, { iceServers, earlyCandidates: [], link: null });
+  }
+
+  /** For its next offer; what it has allocated already stays. */
+  useIceServers(connectionId: string, iceServers: readonly IceServer[]): void {
+    const connection = this.#connections.get(connectionId);
+    if (connection !== undefined) connection.iceServers = iceServers;
   }
 
   offer(connectionId: string, sdp: string): void {

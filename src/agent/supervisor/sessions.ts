@@ -105,6 +105,11 @@ export class Sessions {
         run?.child.send({ ...message.message, connectionId: message.connectionId });
         break;
       }
+      case "ice-servers": {
+        const { connectionId, iceServers } = message;
+        this.#byConnection.get(connectionId)?.run.child.send({ type: "ice-servers", connectionId, iceServers });
+        break;
+      }
       case "bye": {
         const run = this.#signalledBy(message);
         if (run !== null) this.#report(run, "left");
@@ -190,7 +195,7 @@ export class Sessions {
   }
 
   async #join(join: Join): Promise<void> {
-    const { sessionId, connectionId, channel } = join;
+    const { sessionId, connectionId, channel, iceServers } = join;
     if (!this.#runs.has(sessionId)) await this.context.refresh();
     const run = this.#runs.get(sessionId);
     if (run === undefined || !run.seated)
@@ -204,8 +209,7 @@ export class Sessions {
     // Meanwhile its socket may have closed, or another connection have taken its place.
     if (this.#byConnection.get(connectionId)?.run !== run) return;
     if (stream === null) return this.#refuse(connectionId, "session-failed", "The session could not be started.");
-    if (channel === "signalling" && !known)
-      run.child.send({ type: "connect", connectionId, iceServers: join.iceServers });
+    if (channel === "signalling") run.child.send({ type: known ? "ice-servers" : "connect", connectionId, iceServers });
     this.context.send({ type: "joined", connectionId, resume: admitted.resume, stream });
   }
 

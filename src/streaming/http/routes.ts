@@ -9,7 +9,6 @@ import { type IceServer, type Session, sessionRoutes } from "../../contracts/ses
 import { closeCodes } from "../../contracts/signalling.js";
 import { streamingRoutes, streamingSockets } from "../../contracts/streaming.js";
 import { fillPath, type RouteClient } from "../../platform/client.js";
-import type { Clock } from "../../platform/clock.js";
 import { type HttpServer, serve } from "../../platform/http.js";
 import type { AgentLinks } from "../agents/links.js";
 import type { Rooms } from "../signalling/rooms.js";
@@ -19,12 +18,11 @@ export interface StreamingRoutesDeps {
   readonly links: AgentLinks;
   readonly sessions: RouteClient;
   readonly publicUrl: () => string;
-  readonly iceServersFor: (sessionId: string, now: number) => IceServer[];
-  readonly clock: Clock;
+  readonly iceServersFor: (sessionId: string) => IceServer[];
 }
 
 export function serveStreaming(server: HttpServer, deps: StreamingRoutesDeps): void {
-  const { rooms, sessions, publicUrl, iceServersFor, clock } = deps;
+  const { rooms, sessions, publicUrl, iceServersFor } = deps;
   const read = async (id: string): Promise<Session> =>
     (await sessions.call(sessionRoutes.getSession, { params: { sessionId: id } })).body;
 
@@ -38,7 +36,7 @@ export function serveStreaming(server: HttpServer, deps: StreamingRoutesDeps): v
     const urls = {
       signalling: socketUrl(publicUrl(), streamingSockets.signalling, session.sessionId),
       control: socketUrl(publicUrl(), streamingSockets.control, session.sessionId),
-      iceServers: iceServersFor(session.sessionId, clock.now()),
+      iceServers: iceServersFor(session.sessionId),
     };
     return { status: 200, body: { urls, ticket, expiresAt } };
   });

@@ -59,12 +59,14 @@ const admitted = (session: Session): Incoming => ({ type: "admitted", proof: tic
 const down = (vmId = "vm-1"): Incoming => ({ type: "link", vmId, up: false });
 const up = (vmId = "vm-1"): Incoming => ({ type: "link", vmId, up: true });
 
+const iceServers = [{ urls: ["turn:turn.example.org"], username: "1290:s_1", credential: "made now" }];
+
 /** Plays a script; the links it names go up and down as it says, and are up at the start. */
 function play(script: readonly Incoming[], channel: Connection["channel"] = "signalling", away: string[] = []) {
   const gone = new Set(away);
   const around: Surroundings = {
     linked: (vmId) => !gone.has(vmId),
-    iceServers: [],
+    iceServers: () => iceServers,
     nowSeconds: 990,
     newJti: () => "vouched",
   };
@@ -125,6 +127,30 @@ describe("signalling", () => {
     expect(toTheAgent(early.outgoing)).toEqual([]);
     const { outgoing } = play([hello, admitted(sessionOn("vm-1")), up()], "signalling", ["vm-1"]);
     expect(toTheAgent(outgoing)).toEqual(["join"]);
+  });
+
+  it("gives both ends new TURN credentials once the player was welcomed, and not before", () => {
+    const aged: Incoming = { type: "credentials-age" };
+    const early = play([hello, admitted(sessionOn("vm-1")), aged]);
+    expect(toThePlayer(early.outgoing)).toEqual(["progress"]);
+    const { outgoing } = play([...untilJoined, aged]);
+    expect(outgoing.slice(-2)).toEqual([
+      { to: "player", message: { type: "ice-servers", iceServers } },
+      { to: "agent", vmId: "vm-1", message: { type: "ice-servers", sessionId: "s_1", connectionId, iceServers } },
+    ]);
+  });
+
+  it("gives the player new TURN credentials while the agent's link is away, and the agent at its next join", () => {
+    const { outgoing } = play([...untilJoined, down(), { type: "credentials-age" }, up()]);
+    expect(toThePlayer(outgoing)).toEqual(["progress", "welcome", "ice-servers"]);
+    expect(toTheAgent(outgoing)).toEqual(["join", "join"]);
+    expect(outgoing.at(-1)).toMatchObject({ message: { type: "join", iceServers } });
+  });
+
+  it("gives the control socket no TURN credentials: it opens no connection", () => {
+    const { outgoing } = play([...untilJoined, { type: "credentials-age" }], "control");
+    expect(toThePlayer(outgoing)).not.toContain("ice-servers");
+    expect(toTheAgent(outgoing)).not.toContain("ice-servers");
   });
 
   it("holds an offer made before the welcome, and candidates with it", () => {

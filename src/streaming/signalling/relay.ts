@@ -33,6 +33,7 @@ export type Incoming =
   | { readonly type: "agent"; readonly vmId: string; readonly message: AgentAnswer }
   | { readonly type: "session"; readonly session: Session }
   | { readonly type: "link"; readonly vmId: string; readonly up: boolean }
+  | { readonly type: "credentials-age" }
   | { readonly type: "refuse"; readonly refusal: Refusal; readonly detail: string }
   | { readonly type: "socket-closed" };
 
@@ -45,7 +46,8 @@ export type Outgoing =
 /** What the rules need to know of the world. */
 export interface Surroundings {
   readonly linked: (vmId: string) => boolean;
-  readonly iceServers: readonly IceServer[];
+  /** With credentials made now. */
+  readonly iceServers: () => IceServer[];
   /** Unix seconds. */
   readonly nowSeconds: number;
   readonly newJti: () => string;
@@ -101,6 +103,8 @@ export function relay(connection: Connection, incoming: Incoming, around: Surrou
       return hearPlayer(connection, incoming.message);
     case "agent":
       return hearAgent(connection, incoming.vmId, incoming.message, around);
+    case "credentials-age":
+      return renewCredentials(connection, around);
     case "refuse":
       return refuse(connection, incoming.refusal, incoming.detail);
     case "socket-closed":
@@ -180,7 +184,7 @@ function settle(connection: Connection, around: Surroundings): Step {
     connectionId,
     channel,
     proof: proofFor(connection, vmId, around),
-    iceServers: [...around.iceServers],
+    iceServers: around.iceServers(),
   };
   return {
     connection: move(told.connection, "join"),
@@ -240,6 +244,18 @@ function hearPlayer(connection: Connection, message: FromPlayer): Step {
   }
 }
 
+/** To whom has been given some already: what is given from now on is new anyway. */
+function renewCredentials(connection: Connection, around: Surroundings): Step {
+  const { channel, accepted, phase, vmId, sessionId, connectionId } = connection;
+  if (channel === "control" || accepted === null) return stay(connection);
+  const renewal = { type: "ice-servers", iceServers: around.iceServers() } as const;
+  const agent: Outgoing[] =
+    phase === "joined" && vmId !== null
+      ? [{ to: "agent", vmId, message: { ...renewal, sessionId, connectionId } }]
+      : [];
+  return { connection, outgoing: [toPlayer(renewal), ...agent] };
+}
+
 /** All that is held for the agent, in the order it makes sense to it. */
 function signals(connection: Connection): Outgoing[] {
   const { offer, candidates, answered } = connection;
@@ -274,7 +290,7 @@ function hearAgent(connection: Connection, vmId: string, message: AgentAnswer, a
       const { resume, stream } = message;
       const again = connection.accepted?.vmId === vmId && connection.accepted.resume === resume;
       const joined = { ...move(connection, "joined"), accepted: { vmId, resume, stream }, told: null };
-      const welcome: ToPlayer = { type: "welcome", resume, iceServers: [...around.iceServers], stream };
+      const welcome: ToPlayer = { type: "welcome", resume, iceServers: around.iceServers(), stream };
       return {
         connection: joined.offer === null && joined.answered ? { ...joined, candidates: [] } : joined,
         outgoing: [...(again ? [] : [toPlayer(welcome)]), ...(connection.phase === "joining" ? signals(joined) : [])],

@@ -27,6 +27,8 @@ const earlyInputsMax = 64;
 export interface RoomLimits {
   readonly helloMs: number;
   readonly waiterGoneMs: number;
+  /** How often a player and its agent get new TURN credentials; null: theirs do not expire. */
+  readonly credentialsRenewMs: number | null;
   readonly socketsMax: number;
   /** Of one session and channel; beyond it the oldest that has not joined makes room, first one that proved nothing. */
   readonly socketsPerSessionMax: number;
@@ -39,7 +41,7 @@ export interface RoomsDeps {
   readonly reports: Reports;
   readonly sessions: RouteClient;
   readonly authenticator: Authenticator;
-  readonly iceServersFor: (sessionId: string, now: number) => IceServer[];
+  readonly iceServersFor: (sessionId: string) => IceServer[];
   readonly limits: RoomLimits;
   readonly metrics: StreamingMetrics;
   readonly clock: Clock;
@@ -51,6 +53,7 @@ interface Player {
   readonly socket: OpenSocket;
   readonly openedAt: number;
   readonly helloTimer: NodeJS.Timeout;
+  readonly renewTimer: NodeJS.Timeout | undefined;
   /** Input that came before the agent first accepted this connection: a player does not wait for that to press a key. */
   readonly early: Uint8Array[];
 }
@@ -78,6 +81,10 @@ export class Rooms implements Disposable {
       openedAt: clock.now(),
       early: [],
       helloTimer: setTimeout(() => this.#refuse(player, "helloTimeout", "No hello came in time."), limits.helloMs),
+      renewTimer:
+        limits.credentialsRenewMs === null
+          ? undefined
+          : setInterval(() => this.#happen(player, { type: "credentials-age" }), limits.credentialsRenewMs),
       socket: openSocket(socket, limits[channel], clock, {
         text: (text) => this.#hearText(player, text),
         binary: (bytes) => this.#hearInput(player, bytes),
@@ -217,6 +224,7 @@ export class Rooms implements Disposable {
   #leave(player: Player): void {
     const { sessionId, connectionId, channel } = player.connection;
     clearTimeout(player.helloTimer);
+    clearInterval(player.renewTimer);
     this.#happen(player, { type: "socket-closed" });
     this.deps.metrics.open.dec({ kind: channel });
     this.#byConnection.delete(connectionId);
@@ -231,7 +239,7 @@ export class Rooms implements Disposable {
     const now = clock.now();
     const { connection, outgoing } = relay(player.connection, incoming, {
       linked: (vmId) => links.has(vmId),
-      iceServers: iceServersFor(player.connection.sessionId, now),
+      iceServers: () => iceServersFor(player.connection.sessionId),
       nowSeconds: Math.floor(now / 1000),
       newJti: () => randomBytes(16).toString("base64url"),
     });

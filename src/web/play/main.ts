@@ -25,8 +25,14 @@ const stage = byId("stage", HTMLElement);
 let state: PageState = opening;
 
 // `?control=websocket`: input by WebSocket from the start, for a network suspected of holding data channels up.
-const transport = new URLSearchParams(location.search).get("control") === "websocket" ? "websocket" : "auto";
-const flow = new SessionFlow({ video, controlTransport: transport, tell });
+// `?ice=relay`: media by the TURN server only, to try it.
+const query = new URLSearchParams(location.search);
+const flow = new SessionFlow({
+  video,
+  controlTransport: query.get("control") === "websocket" ? "websocket" : "auto",
+  iceTransportPolicy: query.get("ice") === "relay" ? "relay" : "all",
+  tell,
+});
 
 const toGame = () => {
   if (!help.isOpen) video.focus({ preventScroll: true });

@@ -19,6 +19,7 @@ export interface Choice {
 export interface FlowOptions {
   readonly video: HTMLVideoElement;
   readonly controlTransport: "auto" | "websocket";
+  readonly iceTransportPolicy: "all" | "relay";
   readonly tell: (event: PageEvent) => void;
 }
 
@@ -122,6 +123,7 @@ export class SessionFlow {
     const player = connect(target, {
       video: this.#options.video,
       controlTransport: this.#options.controlTransport,
+      iceTransportPolicy: this.#options.iceTransportPolicy,
       freshTicket: () => freshTicket(sessionId, signal),
     });
     this.player = player;

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Starts coturn with a configuration and the secrets of a file (one a line: the newest signs, older ones are still
+# taken). They appear on no command line and in no log: coturn reads them from a copy that its own user alone can read.
+#
+#   RUNTIME_DIRECTORY=… turnserver.sh CONFIGURATION SECRETS [OPTION…]
+set -eu
+umask 077
+composed="${RUNTIME_DIRECTORY:?where the composed configuration is kept}/turnserver.conf"
+{
+  cat "$1"
+  sed -n 's/^..*$/static-auth-secret=&/p' "$2"
+} >"$composed"
+shift 2
+exec "${TURNSERVER_PATH:-/usr/bin/turnserver}" -c "$composed" "$@"
