@@ -7,7 +7,6 @@
 // Beside it `draw_ms`: what drawing the demo game costs a frame. Repeat: npm run bench -- agent-cpu
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -16,6 +15,7 @@ import { bitrateKbpsFor } from "../src/agent/encode/video-mode.js";
 import { games } from "../src/agent/games/games.js";
 import { openBrowser } from "../test/support/browser.js";
 import { type RunningHotseat, startUp, until } from "../test/support/hotseat.js";
+import { cpuMsOf } from "./support/cpu.js";
 import { percentile, report, round } from "./support/statistics.js";
 
 const mode = { width: 1280, height: 720, fps: 60 };
@@ -23,7 +23,6 @@ const smoke = process.argv.includes("--smoke");
 const rounds = smoke ? 1 : 5;
 const settleMs = 4_000;
 const measureMs = smoke ? 2_000 : 6_000;
-const ticksPerSecond = 100;
 
 interface Cost {
   readonly cpuMs: number;
@@ -94,15 +93,6 @@ async function streamCost(hotseat: RunningHotseat, frames: () => Promise<number>
   if (cost.frames < expected * 0.9)
     throw new Error(`only ${cost.frames} of ${expected} frames arrived: the machine is too busy`);
   return cost;
-}
-
-function cpuMsOf(pids: readonly number[]): number {
-  const ticks = pids.map((pid) => {
-    const [, fields = ""] = readFileSync(`/proc/${pid}/stat`, "latin1").split(/\) (?!.*\) )/);
-    const [user, system] = fields.split(" ").slice(11, 13);
-    return Number(user) + Number(system);
-  });
-  return (ticks.reduce((sum, n) => sum + n, 0) * 1000) / ticksPerSecond;
 }
 
 /** Runs one of this file's other modes in a process of its own. */

@@ -12,7 +12,10 @@ import { createLog } from "../../src/platform/log.js";
 export const benchLog = createLog({ name: "bench", level: "error" });
 
 export interface BenchDatabase extends AsyncDisposable {
+  readonly dir: string;
   readonly url: string;
+  /** Of the server. */
+  readonly pid: number;
   open(poolSize?: number): Database;
 }
 
@@ -20,14 +23,19 @@ export async function startBenchDatabase(): Promise<BenchDatabase> {
   const dir = await mkdtemp(join(tmpdir(), "hotseat-bench-"));
   const postgres = await startEmbeddedPostgres({ dataDir: join(dir, "postgres"), log: benchLog });
   return {
+    dir,
     url: postgres.url,
-    open: (poolSize) => openDatabase({ url: postgres.url, applicationName: "bench", log: benchLog, poolSize }),
+    pid: postgres.pid,
+    open: (poolSize) => openBenchDatabase(postgres.url, poolSize),
     async [Symbol.asyncDispose]() {
       await postgres.stop();
       await rm(dir, { recursive: true, force: true });
     },
   };
 }
+
+export const openBenchDatabase = (url: string, poolSize?: number): Database =>
+  openDatabase({ url, applicationName: "bench", log: benchLog, poolSize });
 
 /** READY and IN_USE VMs, three fifths of their standard seats taken by sessions that never leave. */
 export async function fillFleet(db: Database, vms: number): Promise<void> {

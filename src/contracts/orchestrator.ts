@@ -464,11 +464,19 @@ export const orchestratorRoutes = {
     summary: "Renew the agent's lease; the answer is what must be running on the VM now",
     callers: ["agent"],
     params: vmParams,
-    body: z.strictObject({ sessions: z.array(sessionId).max(64).describe("What runs there") }),
+    body: z.strictObject({
+      sessions: z.array(sessionId).max(64).describe("What runs there"),
+      version: z.int().optional().describe("Of the desired state the agent knows, as an earlier answer named it"),
+    }),
     responses: {
       200: {
         description: "The desired state",
-        schema: z.object({ status: vmStatus, leaseSeconds: z.number(), seats: z.array(seatSpec) }),
+        schema: z.object({
+          status: vmStatus,
+          leaseSeconds: z.number(),
+          version: z.int(),
+          seats: z.array(seatSpec).optional().describe("Left out where the agent knows them: the version is the same"),
+        }),
       },
     },
   }),

@@ -264,19 +264,26 @@ export interface Holds {
 }
 
 export interface Leases {
-  /** Renews the leases of those whose epoch counts. Answers for each, in order. */
+  /**
+   * Renews the leases of those whose epoch counts; a VM that was unreachable is not so any more, which is a version of
+   * its own. Answers for each, in order, with the VM as it was found.
+   */
   renew(beats: readonly Heartbeat[]): Promise<readonly LeaseAnswer[]>;
 }
 
 export interface Heartbeat {
   readonly vmId: string;
   readonly epoch: number;
+  /** Of the VM, when its agent was last told its seats; null: it knows none. */
+  readonly version: number | null;
 }
 
 export interface LeaseAnswer {
   /** Null, with all the rest: there is no such VM. */
   readonly status: VmStatus | null;
   readonly epoch: number;
+  readonly version: number;
+  /** Null: the VM still has the version named, and every change of its seats is one of that; or the lease is not renewed. */
   readonly seats: SeatSpec[] | null;
 }
 

@@ -226,7 +226,7 @@ export class ControlPlane {
     serve(server, orchestratorRoutes.heartbeat, async ({ body }) => {
       this.heartbeats += 1;
       this.running = body.sessions;
-      return { status: 200, body: { status: this.status, leaseSeconds: 15, seats: this.seats } };
+      return { status: 200, body: { status: this.status, leaseSeconds: 15, version: 1, seats: this.seats } };
     });
   }
 

@@ -72,7 +72,7 @@ export interface TestOrchestrator extends AsyncDisposable {
 
 /** `idle`: it serves but neither reconciles nor relays, so that every state holds still. */
 export async function startOrchestrator(
-  db: TestDatabase,
+  db: Pick<TestDatabase, "dir" | "open">,
   options: { config?: unknown; idle?: boolean; name?: string; deps?: Partial<OrchestratorDeps> } = {},
 ): Promise<TestOrchestrator> {
   const secrets = await ensureSecrets(join(db.dir, "secrets.json"));

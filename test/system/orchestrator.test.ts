@@ -545,6 +545,7 @@ describe("an agent", () => {
     expect(beat.body).toEqual({
       status: "IN_USE",
       leaseSeconds: 15,
+      version: (await orchestrator.vms.get(vmId)).version,
       seats: [
         {
           sessionId: "s",

@@ -30,6 +30,8 @@ export class Heartbeat {
   #underWay: Promise<void> | null = null;
   #next: Promise<void> | null = null;
   #refusals = 0;
+  /** What must run here, and its version: an answer leaves out what has not changed. */
+  #desired: { readonly version: number; readonly seats: readonly SeatSpec[] } | null = null;
   #end: ((why: string) => void) | undefined;
   /** Resolves, with why, when the control plane wants no agent here any more. */
   readonly ended: Promise<string>;
@@ -77,14 +79,17 @@ export class Heartbeat {
       });
       const { body } = await client.call(orchestratorRoutes.heartbeat, {
         params: { vmId },
-        body: { sessions: running() },
+        body: { sessions: running(), ...(this.#desired && { version: this.#desired.version }) },
         signal,
       });
       if (signal.aborted) return;
       this.#refusals = 0;
       heard();
       if (body.status === "TERMINATED" || body.status === "ERROR") return this.#end?.(`the VM is ${body.status}`);
-      apply(body.seats);
+      const seats = body.seats ?? this.#desired?.seats;
+      if (seats === undefined) throw new Error("the control plane does not say what must run here");
+      this.#desired = { version: body.version, seats };
+      apply(seats);
     } catch (error) {
       if (signal.aborted) return;
       if (isFenced(error)) return this.#end?.(`it is fenced: ${error.message}`);

@@ -23,13 +23,19 @@ export class EnrolmentStore implements Enrolments {
 
   async enrol(vmId: string, bootstrapHash: string, key: AgentKey, claimedEpoch: number | undefined): Promise<number> {
     const enrolled = await this.db.maybeOne<{ epoch: number }>(
-      `update orchestrator.vms v
-          set agent_key = $3, epoch = launch.epoch, launches = '[]', heard_at = $4
-         from (select (l->>'epoch')::integer as epoch
-                 from orchestrator.vms known, jsonb_array_elements(known.launches) as l
-                where known.vm_id = $1 and l->>'hash' = $2 and (l->>'expiresAt')::timestamptz > $4) launch
-        where v.vm_id = $1 and v.agent_key is null and v.status in ('PROVISIONING', 'BOOTING')
-        returning v.epoch`,
+      `with enrolled as (
+         update orchestrator.vms v
+            set agent_key = $3, epoch = launch.epoch, launches = '[]'
+           from (select (l->>'epoch')::integer as epoch
+                   from orchestrator.vms known, jsonb_array_elements(known.launches) as l
+                  where known.vm_id = $1 and l->>'hash' = $2 and (l->>'expiresAt')::timestamptz > $4) launch
+          where v.vm_id = $1 and v.agent_key is null and v.status in ('PROVISIONING', 'BOOTING')
+         returning v.vm_id, v.epoch
+       ), leased as (
+         insert into orchestrator.leases (vm_id, heard_at) select vm_id, $4 from enrolled
+         on conflict (vm_id) do update set heard_at = excluded.heard_at
+       )
+       select epoch from enrolled`,
       [vmId, bootstrapHash, key, new Date(this.clock.now())],
     );
     if (enrolled !== null) return enrolled.epoch;

@@ -1,8 +1,9 @@
 // The agents' heartbeats, renewed in batches; the answer is what must be running there now.
 //
 // All heartbeats that arrive during one commit are renewed by the next, in one statement (group commit): 100,000 VMs
-// beat every 5 s. A heartbeat of another epoch, or for a VM that was given up, renews nothing and is fenced. That a
-// lease has run out is for the reconciler to see: a silent VM is unreachable first, and given up after a grace.
+// beat every 5 s. A heartbeat names the version of the seats its agent knows, and is told them only if there is a newer
+// one. One of another epoch, or for a VM that was given up, renews nothing and is fenced. That a lease has run out is
+// for the reconciler to see: a silent VM is unreachable first, and given up after a grace.
 import type { SeatSpec, VmStatus } from "../../contracts/orchestrator.js";
 import { Counter, type Registry } from "../../platform/metrics.js";
 import { type Defer, GroupCommit } from "../placement/group-commit.js";
@@ -12,7 +13,9 @@ import { fenced, isOver } from "./fencing.js";
 
 export interface DesiredState {
   readonly status: VmStatus;
-  readonly seats: SeatSpec[];
+  readonly version: number;
+  /** Null: as at the version the heartbeat named. */
+  readonly seats: SeatSpec[] | null;
 }
 
 const groupLimits = { itemsPerBatchMax: 2_000, batchesInFlightMax: 1, waitingItemsMax: 200_000 } as const;
@@ -39,9 +42,9 @@ export class Heartbeats {
 
   /** @throws Problem not-found, agent-fenced */
   async renew(beat: Heartbeat): Promise<DesiredState> {
-    const { status, epoch, seats } = await this.#group.push(beat);
+    const { status, epoch, version, seats } = await this.#group.push(beat);
     if (status === null) throw noSuchVm(beat.vmId);
     if (epoch !== beat.epoch || isOver(status)) throw fenced(beat.vmId, status);
-    return { status, seats: seats ?? [] };
+    return { status, version, seats };
   }
 }

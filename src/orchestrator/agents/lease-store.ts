@@ -1,8 +1,43 @@
 // The agents' leases in PostgreSQL, a batch of heartbeats a statement (heartbeats.ts gathers them).
+//
+// When an agent was heard is a narrow row of its own (ADR 18). A heartbeat only reads the VM's row, without a lock:
+// one that is answered while its VM is being given up is fenced at the next. VMs that come back are written: they are
+// locked in id order, before any lease.
 import type { Clock } from "../../platform/clock.js";
 import type { Database } from "../../platform/database.js";
-import { appendEvents } from "../events/outbox-store.js";
+import { changesChannel } from "../events/outbox-store.js";
 import type { Heartbeat, LeaseAnswer, Leases } from "../store.js";
+
+const renewStatement = {
+  name: "leases-renew",
+  text: `
+with beat as materialized (
+  select * from unnest($1::text[], $2::integer[], $3::integer[]) with ordinality as b (vm_id, epoch, version, ord)
+), seen as materialized (
+  select b.ord, v.vm_id, v.status, v.epoch, v.version, v.reachable, v.version is distinct from b.version as news,
+         v.epoch = b.epoch and v.status not in ('TEMPLATE', 'ERROR', 'TERMINATED') as renews
+    from beat b join orchestrator.vms v using (vm_id)
+), away as materialized (
+  select vm_id from orchestrator.vms
+   where vm_id = any(array(select vm_id from seen where renews and not reachable)) and not reachable
+   order by vm_id for no key update
+), back as (
+  update orchestrator.vms set reachable = true, version = version + 1
+   where vm_id = any(array(select vm_id from away)) returning vm_id
+), renewed as (
+  insert into orchestrator.leases (vm_id, heard_at)
+  select distinct vm_id, $4::timestamptz from seen where renews and (select count(*) from back) >= 0 order by vm_id
+  on conflict (vm_id) do update set heard_at = excluded.heard_at
+), signalled as materialized (
+  select count(pg_notify('${changesChannel}', 'waiting')) as signals from (select from back limit 1) one
+)
+select s.status, s.epoch, s.version,
+       case when s.renews and s.news then coalesce(
+         (select jsonb_agg(p.spec order by p.assigned_at, p.session_id)
+            from orchestrator.placements p where p.vm_id = s.vm_id), '[]') end as seats
+  from beat b left join seen s using (ord) where (select signals from signalled) is not null
+ order by b.ord`,
+};
 
 export class LeaseStore implements Leases {
   constructor(
@@ -11,32 +46,11 @@ export class LeaseStore implements Leases {
   ) {}
 
   async renew(beats: readonly Heartbeat[]): Promise<readonly LeaseAnswer[]> {
-    const rows = await this.db.query<LeaseAnswer & { returned: boolean }>(
-      {
-        name: "leases-renew",
-        text: `
-          with beat as materialized (
-            select vm_id, epoch, ord from unnest($1::text[], $2::integer[]) with ordinality as b (vm_id, epoch, ord)
-          ), held as materialized ( -- in id order, as everywhere
-            select v.vm_id, v.epoch, v.status, v.reachable from orchestrator.vms v
-             where v.vm_id = any($1::text[]) order by v.vm_id for no key update
-          ), heard as (
-            select distinct h.vm_id, h.reachable from held h join beat b using (vm_id, epoch)
-             where h.status not in ('TEMPLATE', 'ERROR', 'TERMINATED')
-          ), renewed as (
-            update orchestrator.vms v
-               set heard_at = $3, reachable = true, version = v.version + (not h.reachable)::integer
-              from heard h where v.vm_id = h.vm_id
-          )
-          select h.status, h.epoch, not coalesce(h.reachable, true) as returned,
-                 (select jsonb_agg(p.spec order by p.assigned_at, p.session_id)
-                    from orchestrator.placements p where p.vm_id = b.vm_id) as seats
-            from beat b left join held h using (vm_id) order by b.ord`,
-      },
-      [beats.map(({ vmId }) => vmId), beats.map(({ epoch }) => epoch), new Date(this.clock.now())],
-    );
-    const tellsNews = rows.some(({ returned, epoch }, i) => returned && epoch === beats[i]!.epoch);
-    if (tellsNews) await appendEvents(this.db, [], new Date(this.clock.now()), ["waiting"]);
-    return rows;
+    return this.db.query<LeaseAnswer>(renewStatement, [
+      beats.map(({ vmId }) => vmId),
+      beats.map(({ epoch }) => epoch),
+      beats.map(({ version }) => version),
+      new Date(this.clock.now()),
+    ]);
   }
 }

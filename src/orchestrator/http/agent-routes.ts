@@ -30,8 +30,10 @@ export function serveAgents(
     await checkProof(body.proof, { key, vmId, nowMs: clock.now() });
     return token(vmId, epoch);
   });
-  serve(server, routes.heartbeat, async ({ params: { vmId }, caller }) => {
+  serve(server, routes.heartbeat, async ({ params: { vmId }, body, caller }) => {
     if (caller.kind !== "agent") throw new Problem("forbidden");
-    return { status: 200, body: { ...(await heartbeats.renew({ vmId, epoch: caller.epoch })), leaseSeconds } };
+    const { epoch } = caller;
+    const { seats, ...state } = await heartbeats.renew({ vmId, epoch, version: body.version ?? null });
+    return { status: 200, body: { ...state, leaseSeconds, ...(seats && { seats }) } };
   });
 }
