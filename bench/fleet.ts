@@ -16,7 +16,8 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Heartbeat, LeaseStore } from "../src/orchestrator/agents/lease-store.js";
+import { type DesiredState, Heartbeats } from "../src/orchestrator/agents/heartbeats.js";
+import { LeaseStore } from "../src/orchestrator/agents/lease-store.js";
 import { systemClock } from "../src/platform/clock.js";
 import { createRegistry, type Registry } from "../src/platform/metrics.js";
 import { migrate } from "../src/platform/migrations.js";
@@ -77,8 +78,9 @@ async function compare(): Promise<void> {
   const cost = await ask<OrchestratorCost>(orchestrator, "report");
   const { beats, answerMs, refused } = await ask<Load>(load, "report");
   const { stale } = await db.one<{ stale: number }>(
-    `select count(*) as stale from orchestrator.vms where status <> 'TEMPLATE' and not
-       (status in ('READY', 'IN_USE') and reachable and heard_at > now() - make_interval(secs => $1))`,
+    `select count(*) as stale from orchestrator.vms v left join orchestrator.leases l using (vm_id)
+      where v.status <> 'TEMPLATE' and (v.status in ('READY', 'IN_USE') and v.reachable
+            and l.heard_at > now() - make_interval(secs => $1)) is not true`,
     [(2 * beatEveryMs) / 1000],
   );
   for (const child of [load, orchestrator]) {
@@ -139,8 +141,9 @@ async function orchestrate(dir: string, url: string, socketPath: string): Promis
     },
   );
   const { database, registry } = orchestrator;
-  const leases = new LeaseStore(database, systemClock, createRegistry());
-  const gateway = createServer((socket) => void serveGateway(socket, leases));
+  const leases = new LeaseStore(database, systemClock);
+  const heartbeats = new Heartbeats({ leases, registry: createRegistry(), defer: setImmediate });
+  const gateway = createServer((socket) => void serveGateway(socket, heartbeats));
   gateway.listen(socketPath);
   await once(gateway, "listening");
   const passes = watchPasses(registry);
@@ -187,11 +190,15 @@ function watchPasses(registry: Registry): number[] {
   return passes;
 }
 
-/** A line is a batch: `[vmId, epoch]` for each; the answer tells of each what must run there. */
-async function serveGateway(socket: Socket, leases: LeaseStore): Promise<void> {
+/** A line is a batch of heartbeats, the answer is one of what each is told; null: it was refused. */
+async function serveGateway(socket: Socket, heartbeats: Heartbeats): Promise<void> {
   for await (const line of createInterface({ input: socket })) {
-    const beats = (JSON.parse(line) as [string, number][]).map(([vmId, epoch]): Heartbeat => ({ vmId, epoch }));
-    void Promise.all(beats.map((beat) => leases.renew(beat))).then((states) =>
+    const beats = (JSON.parse(line) as [string, number | null][]).map(([vmId, version]) => ({
+      vmId,
+      epoch: 0,
+      version,
+    }));
+    void Promise.all(beats.map((beat) => heartbeats.renew(beat).catch(() => null))).then((states) =>
       socket.write(`${JSON.stringify(states)}\n`),
     );
   }
@@ -201,12 +208,17 @@ async function serveGateway(socket: Socket, leases: LeaseStore): Promise<void> {
 async function beat(socketPath: string): Promise<void> {
   const socket = dial(socketPath);
   await once(socket, "connect");
-  const sentAtMs: number[] = [];
+  const known = Array.from({ length: vmCount }, () => null as number | null);
+  const sent: { atMs: number; first: number }[] = [];
   let [beats, refused, answerMs] = [0, 0, [] as number[]];
   createInterface({ input: socket }).on("line", (line) => {
-    const states = JSON.parse(line) as unknown[];
-    answerMs.push(performance.now() - sentAtMs.shift()!); // batches are answered in their order
-    beats += states.length;
+    const { atMs, first } = sent.shift()!; // batches are answered in their order
+    for (const [i, state] of (JSON.parse(line) as (DesiredState | null)[]).entries()) {
+      if (state === null) refused += 1;
+      else known[(first + i) % vmCount] = state.version;
+      beats += 1;
+    }
+    answerMs.push(performance.now() - atMs);
   });
   process.on("message", (message) => {
     if (message === "measure") [beats, refused, answerMs] = [0, 0, []];
@@ -217,8 +229,8 @@ async function beat(socketPath: string): Promise<void> {
   const timer = setInterval(() => {
     const due = Math.floor(((performance.now() - start) / beatEveryMs) * vmCount);
     for (const size = Math.ceil(vmCount / (beatEveryMs / 1000) / batchesPerSecond); next + size <= due; next += size) {
-      const batch = Array.from({ length: size }, (_, i) => [vmIdOf((next + i) % vmCount), 0]);
-      sentAtMs.push(performance.now());
+      const batch = Array.from({ length: size }, (_, i) => (next + i) % vmCount).map((vm) => [vmIdOf(vm), known[vm]]);
+      sent.push({ atMs: performance.now(), first: next });
       socket.write(`${JSON.stringify(batch)}\n`);
     }
   }, 1000 / batchesPerSecond);

@@ -42,7 +42,7 @@ export class MemoryEnrolments implements Enrolments {
 const isAnother = (vm: VmRow, claimedEpoch: number | undefined): boolean =>
   claimedEpoch !== undefined && claimedEpoch !== vm.epoch;
 
-const nobody: LeaseAnswer = { status: null, epoch: 0, seats: null };
+const nobody: LeaseAnswer = { status: null, epoch: 0, version: 0, seats: null };
 
 export class MemoryLeases implements Leases {
   constructor(
@@ -53,10 +53,10 @@ export class MemoryLeases implements Leases {
   async renew(beats: readonly Heartbeat[]): Promise<readonly LeaseAnswer[]> {
     return this.tables.commit(() => {
       const { tables } = this;
-      const answers = beats.map(({ vmId }) => answerOf(tables.vms.get(vmId)));
+      const answers = beats.map((beat) => answerOf(tables.vms.get(beat.vmId), beat));
       for (const { vmId, epoch } of beats) {
         const vm = tables.vms.get(vmId);
-        if (vm?.epoch !== epoch || isOver(vm.status) || vm.status === "TEMPLATE") continue;
+        if (vm === undefined || !renews(vm, epoch)) continue;
         vm.heardAtMs = this.clock.now();
         if (vm.reachable) continue;
         vm.reachable = true;
@@ -68,8 +68,12 @@ export class MemoryLeases implements Leases {
   }
 }
 
-function answerOf(vm: VmRow | undefined): LeaseAnswer {
+const renews = (vm: VmRow, epoch: number): boolean =>
+  vm.epoch === epoch && !isOver(vm.status) && vm.status !== "TEMPLATE";
+
+function answerOf(vm: VmRow | undefined, beat: Heartbeat): LeaseAnswer {
   if (vm === undefined) return nobody;
-  const seats = seatsInOrder(vm).map(({ spec }) => spec);
-  return { status: vm.status, epoch: vm.epoch, seats: seats.length === 0 ? null : seats };
+  const { status, epoch, version } = vm;
+  const tells = renews(vm, beat.epoch) && version !== beat.version;
+  return { status, epoch, version, seats: tells ? seatsInOrder(vm).map(({ spec }) => spec) : null };
 }

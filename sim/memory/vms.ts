@@ -8,9 +8,9 @@ import { Growth, type GrowthRules } from "../../src/orchestrator/placement/growt
 import { unitsPerVm } from "../../src/orchestrator/placement/seats.js";
 import type { NewVm } from "../../src/orchestrator/placement/waiting.js";
 import { hasSessions, noRoomToGrow } from "../../src/orchestrator/refusals.js";
-import type { LaunchClaim, NoCapacity, StoreSettings, VmPage, VmPageQuery, Vms } from "../../src/orchestrator/store.js";
+import type { HeardSince, LaunchClaim, NoCapacity, StoreSettings, VmPage, VmPageQuery, Vms } from "../../src/orchestrator/store.js";
 import { pageCursor, parsePageCursor } from "../../src/orchestrator/vm/page-cursor.js";
-import type { VmRecord } from "../../src/orchestrator/vm/reconcile.js";
+import { isSettled, type Survey, type VmRecord } from "../../src/orchestrator/vm/reconcile.js";
 import { placeOf } from "../../src/orchestrator/vm/vm-rows-store.js";
 import { sessionReleased } from "../../src/orchestrator/vm/vm-store.js";
 import type { ExpectedVersions } from "../../src/platform/etag.js";
@@ -168,8 +168,21 @@ export class MemoryVms implements Vms {
     });
   }
 
-  async records(): Promise<VmRecord[]> {
-    return Array.from(this.tables.tracked, (vm) => ({
+  async survey(heardSince: HeardSince): Promise<Survey> {
+    const settled = new Map<ProviderId, string[]>();
+    const unsettled: string[] = [];
+    for (const vm of this.tables.tracked) {
+      const { provider, vmId } = vm;
+      const ids = isSettled(vm, heardSince.get(provider)?.getTime() ?? null) ? (settled.get(provider) ?? []) : unsettled;
+      ids.push(vmId);
+      if (ids !== unsettled) settled.set(provider, ids);
+    }
+    return { settled, unsettled };
+  }
+
+  async records(vmIds: readonly string[]): Promise<VmRecord[]> {
+    const vms = vmIds.map((vmId) => this.tables.vms.get(vmId)).filter((vm) => vm !== undefined);
+    return vms.filter((vm) => this.tables.tracked.has(vm)).map((vm) => ({
       vmId: vm.vmId,
       provider: vm.provider,
       status: vm.status,

@@ -22,7 +22,7 @@ import type { KnownVm, VmState } from "./placement/fleet-index.js";
 import type { Budget, GrowthRules } from "./placement/growth.js";
 import type { NewVm, WaitingSession } from "./placement/waiting.js";
 import type { CapacityScope } from "./providers/provider.js";
-import type { VmRecord } from "./vm/reconcile.js";
+import type { Survey, VmRecord } from "./vm/reconcile.js";
 
 export interface OrchestratorStore {
   readonly vms: Vms;
@@ -91,13 +91,18 @@ export interface Vms {
    * launch. Null: not now, or an agent has enrolled, so there is a machine already.
    */
   claimLaunch(vmId: string, claim: LaunchClaim): Promise<number | null>;
-  /** Every VM that is neither TEMPLATE nor known to be gone. */
-  records(): Promise<VmRecord[]>;
+  /** Every VM that is neither TEMPLATE nor known to be gone, all seen at one instant. */
+  survey(heardSince: HeardSince): Promise<Survey>;
+  /** Those of these VMs that are neither TEMPLATE nor known to be gone. */
+  records(vmIds: readonly string[]): Promise<VmRecord[]>;
   /** How many sessions the provider's VMs last found themselves to carry; null before any did. */
   learntSessionsMax(provider: ProviderId): Promise<number | null>;
   /** Forgets VMs that are gone since before then. */
   prune(before: Date): Promise<void>;
 }
+
+/** Since when a VM's agent must have been heard to be settled; a provider that is missing has no agents to be heard. */
+export type HeardSince = ReadonlyMap<ProviderId, Date>;
 
 export interface VmPageQuery {
   /** Any of these. */

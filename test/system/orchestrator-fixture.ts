@@ -53,7 +53,7 @@ export async function startDatabase(): Promise<TestDatabase> {
 export async function emptyFleet(db: Database): Promise<void> {
   await db.query(`
     delete from orchestrator.vms where status <> 'TEMPLATE';
-    truncate orchestrator.placements, orchestrator.outbox, orchestrator.capacity_holds, orchestrator.launch_times,
+    truncate orchestrator.placements, orchestrator.leases, orchestrator.outbox, orchestrator.capacity_holds, orchestrator.launch_times,
       orchestrator.low_pools, orchestrator.pools, orchestrator.simulated_instances`);
 }
 

@@ -69,12 +69,14 @@ export class SimulatedProvider implements Provider {
 
   async #run(): Promise<void> {
     const { clock, log } = this.deps;
+    let waitMs = 0;
     while (!this.#stop.signal.aborted) {
-      let waitMs = idleMsMax;
+      const expectsChange = waitMs < idleMsMax || this.#wake.signal.aborted;
       this.#wake = new AbortController();
       try {
-        waitMs = await this.#announce();
+        waitMs = await this.#announce(expectsChange);
       } catch (error) {
+        waitMs = idleMsMax;
         log.warn({ err: error, at: clock.now() }, "the simulated provider could not look after its VMs");
       }
       const signal = AbortSignal.any([this.#stop.signal, this.#wake.signal]);
@@ -82,14 +84,14 @@ export class SimulatedProvider implements Provider {
     }
   }
 
-  /** Says which VMs are ready; answers when to look again, ms. */
-  async #announce(): Promise<number> {
+  /** Says which VMs are ready; answers when to look again, ms. Nobody is called while nothing changes. */
+  async #announce(expectsChange: boolean): Promise<number> {
     const { instances, becomeReady, clock } = this.deps;
     const done: string[] = [];
     for (const vmId of await instances.due(new Date(clock.now())))
       if ((await becomeReady(vmId)) === "done") done.push(vmId);
     if (done.length > 0) await instances.markAnnounced(done);
-    for (const listener of this.#listeners) listener();
+    if (expectsChange || done.length > 0) for (const listener of this.#listeners) listener();
     const now = clock.now();
     const next = await instances.nextChangeAt(new Date(now));
     if (next === null) return idleMsMax;

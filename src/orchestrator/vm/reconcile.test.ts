@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { vmStatus } from "../../contracts/orchestrator.js";
 import type { Instance } from "../providers/provider.js";
-import { launchRetryMs, reconcile, type VmRecord } from "./reconcile.js";
+import { isSettled, launchRetryMs, questionable, reconcile, type Survey, type VmRecord } from "./reconcile.js";
 
 const now = 1_000_000;
 const deadlines = {
@@ -29,11 +29,23 @@ const record = (status: VmRecord["status"], fields: Partial<VmRecord> = {}): VmR
 });
 const running: Instance = { vmId: "vm-1", state: "running" };
 
+/** In which nobody is settled. */
+const surveyOf = (records: readonly VmRecord[]): Survey => ({
+  settled: new Map(),
+  unsettled: records.map(({ vmId }) => vmId),
+});
+
 function decide(records: VmRecord[], instances: Instance[] | null, times: { listeningSinceMs?: number } = {}) {
   const observed = [{ provider: "local" as const, instances, deadlines }];
-  return reconcile({ records, observed, listedAtMs: now, listeningSinceMs: 0, nowMs: now, ...times }).map(
-    ({ kind, ...rest }) => [kind, "code" in rest ? rest.code : "reason" in rest ? rest.reason : null],
-  );
+  return reconcile({
+    survey: surveyOf(records),
+    records,
+    observed,
+    listedAtMs: now,
+    listeningSinceMs: 0,
+    nowMs: now,
+    ...times,
+  }).map(({ kind, ...rest }) => [kind, "code" in rest ? rest.code : "reason" in rest ? rest.reason : null]);
 }
 
 describe("reconcile", () => {
@@ -100,6 +112,7 @@ describe("reconcile", () => {
   test("closes a terminated row only once its machine is gone", () => {
     const gone = (instances: Instance[]) =>
       reconcile({
+        survey: surveyOf([record("TERMINATED")]),
         records: [record("TERMINATED")],
         observed: [{ provider: "local", instances, deadlines }],
         listedAtMs: now,
@@ -118,6 +131,45 @@ describe("reconcile", () => {
   test("a provider that does not answer ends nothing and launches nothing", () => {
     const kinds = vmStatus.options.flatMap((status) => decide([record(status)], null).map(([kind]) => kind));
     expect(kinds).toEqual(["terminate", "terminate"]); // the drained row and the failed one: neither asks the provider
+  });
+
+  test("a settled VM's record is missed only where its machine is missing", () => {
+    const anyVm = fc.record({
+      status: fc.constantFrom(...vmStatus.options),
+      reachable: fc.boolean(),
+      heardAtMs: fc.option(fc.integer({ min: now - 30_000, max: now })),
+      launchedAtMs: fc.constantFrom(now - 1, now + 1),
+      hasMachine: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(anyVm, { maxLength: 8 }), fc.boolean(), fc.boolean(), (some, answers, hasLease) => {
+        const all = some.map(({ hasMachine: _, status, ...fields }, i) =>
+          record(status, { vmId: `vm-${i}`, ...fields }),
+        );
+        const instances = some.flatMap(({ hasMachine }, i) => (hasMachine ? [{ ...running, vmId: `vm-${i}` }] : []));
+        const { lease } = deadlines;
+        const observed = [
+          {
+            provider: "local" as const,
+            instances: answers ? instances : null,
+            deadlines: { ...deadlines, lease: hasLease ? lease : null },
+          },
+        ];
+        const times = { listedAtMs: now, listeningSinceMs: 0, nowMs: now };
+        const heardSinceMs = hasLease ? now - lease.silentMsMax : null;
+        const [settled, unsettled] = [true, false].map((wanted) =>
+          all.filter((vm) => isSettled(vm, heardSinceMs) === wanted).map(({ vmId }) => vmId),
+        ) as [string[], string[]];
+        const survey = { settled: new Map([["local" as const, settled]]), unsettled };
+        const looked = questionable(survey, observed);
+        const records = all.filter(({ vmId }) => looked.includes(vmId));
+        const byVm = (actions: ReturnType<typeof reconcile>) =>
+          new Map(actions.map((action) => [action.kind === "destroy" ? action.vmId : action.vm.vmId, action]));
+        expect(byVm(reconcile({ survey, records, observed, ...times }))).toEqual(
+          byVm(reconcile({ survey: surveyOf(all), records: all, observed, ...times })),
+        );
+      }),
+    );
   });
 
   test("whatever it sees, a VM that is not healthy is on its way out, or a deadline will see to it", () => {

@@ -25,6 +25,15 @@ export interface VmRecord {
   readonly drainDeadlineAtMs: number | null;
 }
 
+/**
+ * Every VM that is neither TEMPLATE nor destroyed, by its id. Settled ones need nothing but their machines: READY or
+ * IN_USE, reachable, and heard of lately where an agent is to be. Of a large fleet nearly all are, and no more is read.
+ */
+export interface Survey {
+  readonly settled: ReadonlyMap<ProviderId, readonly string[]>;
+  readonly unsettled: readonly string[];
+}
+
 export interface Deadlines {
   readonly launchMsMax: number;
   readonly bootMsMax: number;
@@ -60,24 +69,41 @@ export type Action =
 /** A launch call that gave no answer for so long is made again. */
 export const launchRetryMs = 10_000;
 
+/** What stores agree on (vm-store.ts says it in SQL). `heardSinceMs` null: no agent is to be heard there. */
+export const isSettled = ({ status, reachable, heardAtMs }: Pick<VmRecord, "status" | "reachable" | "heardAtMs">, heardSinceMs: number | null): boolean =>
+  (status === "READY" || status === "IN_USE") &&
+  reachable &&
+  (heardAtMs ?? Number.NEGATIVE_INFINITY) >= (heardSinceMs ?? Number.NEGATIVE_INFINITY);
+
+/** The VMs to look at: those that are not settled, and the settled ones whose provider shows no machine. */
+export function questionable({ settled, unsettled }: Survey, observed: readonly Observed[]): string[] {
+  const missing = observed.flatMap(({ provider, instances }) => {
+    if (instances === null) return [];
+    const machines = new Set(instances.map(({ vmId }) => vmId));
+    return (settled.get(provider) ?? []).filter((vmId) => !machines.has(vmId));
+  });
+  return [...unsettled, ...missing];
+}
+
 /**
- * @param records every VM neither TEMPLATE nor destroyed, read after `instances` were listed: so a machine without a
- *   record is nobody's.
+ * @param survey read after `instances` were listed: so a machine that is not in it is nobody's.
+ * @param records of those that are `questionable`.
  * @param listedAtMs when listing began: a machine launched later may be missing from it.
  * @param listeningSinceMs since when agents could reach us: silence before that is our own.
  */
 export function reconcile(options: {
+  survey: Survey;
   records: readonly VmRecord[];
   observed: readonly Observed[];
   listedAtMs: number;
   listeningSinceMs: number;
   nowMs: number;
 }): Action[] {
-  const { records, observed, ...times } = options;
+  const { survey, records, observed, ...times } = options;
+  const known = new Set([...survey.unsettled, ...[...survey.settled.values()].flat()]);
   return observed.flatMap(({ provider, instances, deadlines }) => {
     const own = records.filter((vm) => vm.provider === provider);
     const byId = instances && new Map(instances.map((instance) => [instance.vmId, instance]));
-    const known = new Set(own.map((vm) => vm.vmId));
     const orphans = (instances ?? []).filter((instance) => !known.has(instance.vmId));
     return [
       ...own.flatMap((vm) => actionFor(vm, byId && { instance: byId.get(vm.vmId) ?? null }, deadlines, times) ?? []),

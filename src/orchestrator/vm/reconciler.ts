@@ -12,13 +12,14 @@ import { hashKey } from "../../platform/secrets.js";
 import type { FleetMeters } from "../metrics.js";
 import type { HoldPolicy } from "../placement/capacity-hold.js";
 import { CapacityError, type CapacityScope, type Provider, ProviderError } from "../providers/provider.js";
-import type { NoCapacity, Vms } from "../store.js";
+import type { HeardSince, NoCapacity, Vms } from "../store.js";
 import {
   type Action,
   type Deadlines,
   launchRetryMs,
   lostCode,
   type Observed,
+  questionable,
   reconcile,
   type VmRecord,
 } from "./reconcile.js";
@@ -65,8 +66,11 @@ export class Reconciler {
     const listedAtMs = clock.now();
     if (listedAtMs - this.#passedAtMs > this.deps.passGapMsMax) this.#listeningSinceMs = listedAtMs;
     const observed = await Promise.all([...sites].map(([id, site]) => this.#observe(id, site)));
+    const survey = await vms.survey(this.#heardSince());
+    const records = await vms.records(questionable(survey, observed));
     const actions = reconcile({
-      records: await vms.records(),
+      survey,
+      records,
       observed,
       listedAtMs,
       listeningSinceMs: this.#listeningSinceMs,
@@ -80,6 +84,19 @@ export class Reconciler {
     this.#countOrphans(actions);
     this.#passedAtMs = clock.now();
     took();
+  }
+
+  #heardSince(): HeardSince {
+    const nowMs = this.deps.clock.now();
+    const leases = [...this.deps.sites].flatMap(
+      ([
+        id,
+        {
+          deadlines: { lease },
+        },
+      ]) => (lease === null ? [] : [[id, new Date(nowMs - lease.silentMsMax)] as const]),
+    );
+    return new Map(leases);
   }
 
   #countOrphans(actions: readonly Action[]): void {

@@ -11,9 +11,9 @@ import { closeHolds, openHolds } from "../placement/capacity-holds-store.js";
 import { Growth, type GrowthRules } from "../placement/growth.js";
 import type { NewVm } from "../placement/waiting.js";
 import { hasSessions, noRoomToGrow } from "../refusals.js";
-import type { LaunchClaim, NoCapacity, VmPage, VmPageQuery, Vms } from "../store.js";
+import type { HeardSince, LaunchClaim, NoCapacity, VmPage, VmPageQuery, Vms } from "../store.js";
 import { noSuchVm } from "./lifecycle.js";
-import type { VmRecord } from "./reconcile.js";
+import type { Survey, VmRecord } from "./reconcile.js";
 import { findVm, listVms } from "./vm-page-store.js";
 import { changeVm, type LockedVm, lockVm, placeOf, takeGrowthLock } from "./vm-rows-store.js";
 
@@ -161,8 +161,9 @@ export class VmStore implements Vms {
 
   async markUnreachable(vmId: string, heardBefore: Date): Promise<void> {
     await this.db.query(
-      `update orchestrator.vms set reachable = false, version = version + 1
-        where vm_id = $1 and reachable and (heard_at is null or heard_at < $2) and status in ('READY', 'IN_USE', 'DRAINING')`,
+      `update orchestrator.vms v set reachable = false, version = version + 1
+        where vm_id = $1 and reachable and status in ('READY', 'IN_USE', 'DRAINING')
+          and not exists (select from orchestrator.leases l where l.vm_id = v.vm_id and l.heard_at >= $2)`,
       [vmId, heardBefore],
     );
   }
@@ -180,16 +181,34 @@ export class VmStore implements Vms {
     return claimed?.epoch ?? null;
   }
 
-  async records(): Promise<VmRecord[]> {
-    const ms = (column: string) => `(extract(epoch from v.${column}) * 1000)::float8`;
+  async survey(heardSince: HeardSince): Promise<Survey> {
+    const rows = await this.db.query<{ provider: ProviderId; settled: boolean; vmIds: string[] }>(
+      {
+        name: "vms-survey",
+        text: `
+          select v.provider,
+                 v.status in ('READY', 'IN_USE') and v.reachable
+                   and coalesce(due.provider is null or l.heard_at >= due.heard_since, false) as settled,
+                 json_agg(v.vm_id) as "vmIds"
+            from orchestrator.vms v left join orchestrator.leases l using (vm_id)
+            left join unnest($1::text[], $2::timestamptz[]) as due (provider, heard_since) using (provider)
+           where v.status not in ('TEMPLATE', 'TERMINATED') or (v.status = 'TERMINATED' and v.destroyed_at is null)
+           group by 1, 2`,
+      },
+      [[...heardSince.keys()], [...heardSince.values()]],
+    );
+    return {
+      settled: new Map(rows.filter(({ settled }) => settled).map(({ provider, vmIds }) => [provider, vmIds])),
+      unsettled: rows.filter(({ settled }) => !settled).flatMap(({ vmIds }) => vmIds),
+    };
+  }
+
+  async records(vmIds: readonly string[]): Promise<VmRecord[]> {
+    if (vmIds.length === 0) return [];
     return this.db.query<VmRecord>(
-      `select v.vm_id as "vmId", v.provider, v.status, v.version, v.reachable, v.error->>'code' as "errorCode",
-              (select count(*) from orchestrator.placements p where p.vm_id = v.vm_id) as sessions,
-              ${ms("created_at")} as "createdAtMs", ${ms("launch_claimed_at")} as "launchClaimedAtMs",
-              ${ms("launched_at")} as "launchedAtMs", ${ms("ready_at")} as "readyAtMs", ${ms("heard_at")} as "heardAtMs",
-              ${ms("drain_deadline_at")} as "drainDeadlineAtMs"
-         from orchestrator.vms v
-        where v.status not in ('TEMPLATE', 'TERMINATED') or (v.status = 'TERMINATED' and v.destroyed_at is null)`,
+      `select ${recordColumns} from orchestrator.vms v left join orchestrator.leases l using (vm_id)
+        where v.vm_id = any($1::text[]) and v.status <> 'TEMPLATE' and v.destroyed_at is null`,
+      [vmIds],
     );
   }
 
@@ -203,13 +222,27 @@ export class VmStore implements Vms {
   }
 
   async prune(before: Date): Promise<void> {
-    await this.db.query("delete from orchestrator.vms where destroyed_at < $1", [before]);
+    await this.db.query(
+      `with gone as (delete from orchestrator.vms where destroyed_at < $1 returning vm_id)
+       delete from orchestrator.leases where vm_id in (select vm_id from gone)`,
+      [before],
+    );
   }
 
   #now(): Date {
     return new Date(this.clock.now());
   }
 }
+
+const ms = (column: string) => `(extract(epoch from ${column}) * 1000)::float8`;
+
+/** SQL for the columns of a VmRecord; `v` is the vms row, `heard_at` its lease's. */
+const recordColumns = `
+  v.vm_id as "vmId", v.provider, v.status, v.version, v.reachable, v.error->>'code' as "errorCode",
+  (select count(*) from orchestrator.placements p where p.vm_id = v.vm_id) as sessions,
+  ${ms("v.created_at")} as "createdAtMs", ${ms("v.launch_claimed_at")} as "launchClaimedAtMs",
+  ${ms("v.launched_at")} as "launchedAtMs", ${ms("v.ready_at")} as "readyAtMs", ${ms("heard_at")} as "heardAtMs",
+  ${ms("v.drain_deadline_at")} as "drainDeadlineAtMs"`;
 
 /** Rows of new VMs, PROVISIONING, and their events. Under the growth lock. */
 export async function insertVms(tx: Queryable, vms: readonly NewVm[], now: Date): Promise<void> {
