@@ -8,7 +8,15 @@ import { Growth, type GrowthRules } from "../../src/orchestrator/placement/growt
 import { unitsPerVm } from "../../src/orchestrator/placement/seats.js";
 import type { NewVm } from "../../src/orchestrator/placement/waiting.js";
 import { hasSessions, noRoomToGrow } from "../../src/orchestrator/refusals.js";
-import type { HeardSince, LaunchClaim, NoCapacity, StoreSettings, VmPage, VmPageQuery, Vms } from "../../src/orchestrator/store.js";
+import type {
+  HeardSince,
+  LaunchClaim,
+  NoCapacity,
+  StoreSettings,
+  VmPage,
+  VmPageQuery,
+  Vms,
+} from "../../src/orchestrator/store.js";
 import { pageCursor, parsePageCursor } from "../../src/orchestrator/vm/page-cursor.js";
 import { isSettled, type Survey, type VmRecord } from "../../src/orchestrator/vm/reconcile.js";
 import { placeOf } from "../../src/orchestrator/vm/vm-rows-store.js";
@@ -173,7 +181,9 @@ export class MemoryVms implements Vms {
     const unsettled: string[] = [];
     for (const vm of this.tables.tracked) {
       const { provider, vmId } = vm;
-      const ids = isSettled(vm, heardSince.get(provider)?.getTime() ?? null) ? (settled.get(provider) ?? []) : unsettled;
+      const ids = isSettled(vm, heardSince.get(provider)?.getTime() ?? null)
+        ? (settled.get(provider) ?? [])
+        : unsettled;
       ids.push(vmId);
       if (ids !== unsettled) settled.set(provider, ids);
     }
@@ -182,21 +192,23 @@ export class MemoryVms implements Vms {
 
   async records(vmIds: readonly string[]): Promise<VmRecord[]> {
     const vms = vmIds.map((vmId) => this.tables.vms.get(vmId)).filter((vm) => vm !== undefined);
-    return vms.filter((vm) => this.tables.tracked.has(vm)).map((vm) => ({
-      vmId: vm.vmId,
-      provider: vm.provider,
-      status: vm.status,
-      version: vm.version,
-      reachable: vm.reachable,
-      errorCode: vm.error?.code ?? null,
-      sessions: vm.seats.size,
-      createdAtMs: vm.createdAtMs,
-      launchClaimedAtMs: vm.launchClaimedAtMs,
-      launchedAtMs: vm.launchedAtMs,
-      readyAtMs: vm.readyAtMs,
-      heardAtMs: vm.heardAtMs,
-      drainDeadlineAtMs: vm.drainDeadlineAtMs,
-    }));
+    return vms
+      .filter((vm) => this.tables.tracked.has(vm))
+      .map((vm) => ({
+        vmId: vm.vmId,
+        provider: vm.provider,
+        status: vm.status,
+        version: vm.version,
+        reachable: vm.reachable,
+        errorCode: vm.error?.code ?? null,
+        sessions: vm.seats.size,
+        createdAtMs: vm.createdAtMs,
+        launchClaimedAtMs: vm.launchClaimedAtMs,
+        launchedAtMs: vm.launchedAtMs,
+        readyAtMs: vm.readyAtMs,
+        heardAtMs: vm.heardAtMs,
+        drainDeadlineAtMs: vm.drainDeadlineAtMs,
+      }));
   }
 
   async learntSessionsMax(provider: ProviderId): Promise<number | null> {

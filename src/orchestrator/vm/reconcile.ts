@@ -70,7 +70,10 @@ export type Action =
 export const launchRetryMs = 10_000;
 
 /** What stores agree on (vm-store.ts says it in SQL). `heardSinceMs` null: no agent is to be heard there. */
-export const isSettled = ({ status, reachable, heardAtMs }: Pick<VmRecord, "status" | "reachable" | "heardAtMs">, heardSinceMs: number | null): boolean =>
+export const isSettled = (
+  { status, reachable, heardAtMs }: Pick<VmRecord, "status" | "reachable" | "heardAtMs">,
+  heardSinceMs: number | null,
+): boolean =>
   (status === "READY" || status === "IN_USE") &&
   reachable &&
   (heardAtMs ?? Number.NEGATIVE_INFINITY) >= (heardSinceMs ?? Number.NEGATIVE_INFINITY);
