@@ -17,10 +17,12 @@ import { sqlStore } from "../../src/orchestrator/sql-store.js";
 import type {
   ChosenSeat,
   Given,
+  LeaseAnswer,
   NewPlacement,
   OrchestratorStore,
   StoreSettings,
 } from "../../src/orchestrator/store.js";
+import type { VmRecord } from "../../src/orchestrator/vm/reconcile.js";
 import { systemClock } from "../../src/platform/clock.js";
 import { type Database, openDatabase } from "../../src/platform/database.js";
 import { migrate } from "../../src/platform/migrations.js";
@@ -201,12 +203,23 @@ export class StoreStage {
     const { vms, placements, holds } = this.store;
     return {
       vms: await vms.list({ limit: 500 }),
-      records: byId(await vms.records()),
+      records: await this.records(),
       queue: await placements.readQueue(),
       fleet: await this.fleet(),
       holds: await holds.read(),
       events: await this.events(),
     };
+  }
+
+  /** As the reconciler sees them. */
+  async records(): Promise<VmRecord[]> {
+    const { settled, unsettled } = await this.store.vms.survey(new Map());
+    return byId(await this.store.vms.records([...unsettled, ...[...settled.values()].flat()]));
+  }
+
+  /** A heartbeat for each, by an agent that knows no seats. */
+  beat(...beats: readonly (readonly [vmId: string, epoch: number])[]): Promise<readonly LeaseAnswer[]> {
+    return this.store.leases.renew(beats.map(([vmId, epoch]) => ({ vmId, epoch, version: null })));
   }
 
   async fleet() {

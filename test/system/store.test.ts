@@ -248,8 +248,8 @@ describe.each([
     test("are the reconciler's until they are known to be gone, and forgotten long after", async () => {
       const { vms } = stage.store;
       await vmIn("DRAINING");
-      const ids = async () => (await vms.records()).map(({ vmId }) => vmId).sort();
-      expect((await vms.records()).find(({ vmId }) => vmId === "vm-1")).toEqual({
+      const ids = async () => (await stage.records()).map(({ vmId }) => vmId);
+      expect((await stage.records()).find(({ vmId }) => vmId === "vm-1")).toEqual({
         vmId: "vm-1",
         provider: "simulated",
         status: "DRAINING",
@@ -292,18 +292,41 @@ describe.each([
       expect((await vms.get("vm-1")).version).toBe(1);
     });
 
+    test("are settled while they serve, are reachable, and were heard of where an agent is to be", async () => {
+      const { vms } = stage.store;
+      await stage.readies("vm-1", "vm-2", "vm-3", "vm-4");
+      await stage.provision("vm-5");
+      await stage.beat(["vm-1", 0], ["vm-2", 0]);
+      await stage.give(["s1", "vm-1"]);
+      await vms.markUnreachable("vm-4", stage.at(1));
+      const survey = async (heardSince: ReadonlyMap<"simulated", Date>) => {
+        const { settled, unsettled } = await vms.survey(heardSince);
+        return [settled.get("simulated")?.toSorted() ?? [], unsettled.toSorted()];
+      };
+      expect(await survey(new Map())).toEqual([
+        ["vm-1", "vm-2", "vm-3"],
+        ["vm-4", "vm-5"],
+      ]);
+      expect(await survey(new Map([["simulated", stage.now]]))).toEqual([
+        ["vm-1", "vm-2"],
+        ["vm-3", "vm-4", "vm-5"],
+      ]);
+      expect((await survey(new Map([["simulated", stage.at(1)]])))[0]).toEqual([]);
+      expect(await vms.records(["vm-0", "template-L4-360"])).toEqual([]);
+    });
+
     test("whose agent was silent are unreachable until it is heard, each a version further", async () => {
-      const { vms, leases } = stage.store;
+      const { vms } = stage.store;
       await stage.ready("vm-1");
-      await leases.renew([{ vmId: "vm-1", epoch: 0 }]);
+      await stage.beat(["vm-1", 0]);
       await vms.markUnreachable("vm-1", stage.now);
       expect(await vms.get("vm-1")).toMatchObject({ reachable: true, version: 3 });
       await vms.markUnreachable("vm-1", stage.at(1));
       await vms.markUnreachable("vm-1", stage.at(1));
       expect(await vms.get("vm-1")).toMatchObject({ reachable: false, version: 4, status: "READY" });
       expect((await stage.give(["s1", "vm-1"])).outcomes).toEqual(["lost"]);
-      await leases.renew([{ vmId: "vm-1", epoch: 0 }]);
-      await leases.renew([{ vmId: "vm-1", epoch: 0 }]);
+      await stage.beat(["vm-1", 0]);
+      await stage.beat(["vm-1", 0]);
       expect(await vms.get("vm-1")).toMatchObject({ reachable: true, version: 5 });
       await stage.provision("vm-2");
       await vms.markUnreachable("vm-2", stage.at(1));
@@ -352,7 +375,7 @@ describe.each([
     });
 
     test("of another launch than the first to enrol are fenced, and all are once the VM is over", async () => {
-      const { vms, enrolments, leases } = stage.store;
+      const { vms, enrolments } = stage.store;
       await stage.provision("vm-1");
       await launch("one");
       await launch("two");
@@ -360,8 +383,8 @@ describe.each([
       await stage.refuses(() => enrolments.enrol("vm-1", "two", otherKey, 2), "agent-fenced");
       await stage.refuses(() => enrolments.keyOf("vm-1", 2), "agent-fenced");
       await stage.refuses(() => enrolments.check("vm-1", 2), "agent-fenced");
-      expect((await leases.renew([{ vmId: "vm-1", epoch: 2 }]))[0]).toMatchObject({ epoch: 1 });
-      expect((await vms.records())[0]!.heardAtMs).toBe(startMs);
+      expect((await stage.beat(["vm-1", 2]))[0]).toMatchObject({ epoch: 1 });
+      expect((await stage.records())[0]!.heardAtMs).toBe(startMs);
       await vms.fail("vm-1", broken);
       await stage.refuses(() => enrolments.check("vm-1", 1), "agent-fenced");
       await stage.refuses(() => enrolments.keyOf("vm-1", 1), "agent-fenced");
@@ -375,13 +398,7 @@ describe.each([
       stage.nowMs += 7;
       await stage.give(["s1", "vm-1"]);
       await vms.terminate("vm-3", end);
-      const answers = await leases.renew([
-        { vmId: "vm-2", epoch: 1 },
-        { vmId: "vm-1", epoch: 0 },
-        { vmId: "vm-0", epoch: 0 },
-        { vmId: "vm-3", epoch: 0 },
-        { vmId: "vm-1", epoch: 0 },
-      ]);
+      const answers = await stage.beat(["vm-2", 1], ["vm-1", 0], ["vm-0", 0], ["vm-3", 0], ["vm-1", 0]);
       expect(answers.map((answer) => answer.status)).toEqual(["READY", "IN_USE", null, "TERMINATED", "IN_USE"]);
       expect(answers.map(({ seats }) => seats?.map(({ sessionId }) => sessionId) ?? null)).toEqual([
         null,
@@ -391,7 +408,9 @@ describe.each([
         ["s2", "s1"],
       ]);
       expect(answers[1]!.seats![0]).toEqual(stage.session("s2").spec);
-      const heard = new Map((await vms.records()).map(({ vmId, heardAtMs }) => [vmId, heardAtMs]));
+      const [known] = await leases.renew([{ vmId: "vm-1", epoch: 0, version: answers[1]!.version }]);
+      expect(known).toEqual({ status: "IN_USE", epoch: 0, version: 5, seats: null });
+      const heard = new Map((await stage.records()).map(({ vmId, heardAtMs }) => [vmId, heardAtMs]));
       expect([heard.get("vm-1"), heard.get("vm-2"), heard.get("vm-3")]).toEqual([startMs + 7, null, null]);
     });
   });
