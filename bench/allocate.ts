@@ -22,6 +22,7 @@ import { systemClock } from "../src/platform/clock.js";
 import type { Database } from "../src/platform/database.js";
 import { Registry } from "../src/platform/metrics.js";
 import { migrate } from "../src/platform/migrations.js";
+import { Quotas } from "../src/platform/quotas.js";
 import { benchLog, brokenRules, fillFleet, skipLocked, startBenchDatabase } from "./support/fleet-store.js";
 import { percentile, report, round } from "./support/statistics.js";
 
@@ -45,20 +46,19 @@ const request = (turn: number) => ({
 
 /** One replica of the orchestrator, without its HTTP. */
 async function openReplica(db: Database, rank: { index: number; count: number }) {
-  const [places, budget] = [placeRules([]), { vmsMax: null, eurPerHourMax: null }];
+  const growth = { places: placeRules([]), budget: { vmsMax: null, eurPerHourMax: null }, quotas: new Quotas({}) };
   const fleet = new LiveFleet(new SqlFleetFeed(db), benchLog, Math.random);
   await fleet.open();
   fleet.share(rank);
   const clock = systemClock;
   const allocator = new Allocator({
     vms: new VmStore(db, clock, { waitMsMax: 1 }),
-    placements: new PlacementStore(db, clock, { places, budget, newVmId: randomUUID }),
+    placements: new PlacementStore(db, clock, { ...growth, newVmId: randomUUID }),
     seats: new SeatsStore(db),
     decisions: new PlacementDecisions(db),
     fleet: fleet.index,
     chains: fallbackChains,
-    places,
-    budget,
+    growth,
     waitMsMax: 60_000,
     idleMs: 600_000,
     meters: new FleetMeters(new Registry()),

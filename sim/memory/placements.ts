@@ -10,7 +10,14 @@ import { hasRoom, queuePassMax } from "../../src/orchestrator/placement/placemen
 import { unitsFor } from "../../src/orchestrator/placement/seats.js";
 import { planWaiting, type WaitingPlan, type WaitingSession } from "../../src/orchestrator/placement/waiting.js";
 import { noFreeSeat, sessionElsewhere, takesNoSessions } from "../../src/orchestrator/refusals.js";
-import type { NewPlacement, Placement, Placements, SeatedVm, StoreSettings } from "../../src/orchestrator/store.js";
+import type {
+  NewPlacement,
+  Placement,
+  Placements,
+  SeatedVm,
+  StoreSettings,
+  TenantUse,
+} from "../../src/orchestrator/store.js";
 import { takesSessions } from "../../src/orchestrator/vm/lifecycle.js";
 import { placeOf } from "../../src/orchestrator/vm/vm-rows-store.js";
 import { candidate, type MemoryTables, type PlacementRow, type VmRow } from "./tables.js";
@@ -19,7 +26,7 @@ import { insertVms } from "./vms.js";
 export class MemoryPlacements implements Placements {
   constructor(
     private readonly tables: MemoryTables,
-    private readonly settings: Pick<StoreSettings, "clock" | "places" | "budget" | "newVmId">,
+    private readonly settings: Pick<StoreSettings, "clock" | "places" | "budget" | "quotas" | "newVmId">,
   ) {}
 
   async find(sessionId: string): Promise<Placement | null> {
@@ -57,6 +64,19 @@ export class MemoryPlacements implements Placements {
       counts.set(region, (counts.get(region) ?? 0) + 1);
     }
     return counts;
+  }
+
+  async useByTenant(): Promise<Map<string, TenantUse>> {
+    const uses = new Map<string, { waiting: number; vms: number }>();
+    const useOf = (tenant: string) => {
+      const use = uses.get(tenant) ?? { waiting: 0, vms: 0 };
+      uses.set(tenant, use);
+      return use;
+    };
+    for (const { tenant } of this.tables.queue) useOf(tenant).waiting += 1;
+    for (const { tenant, status } of this.tables.tracked)
+      if (tenant !== null && status !== "TERMINATED") useOf(tenant).vms += 1;
+    return uses;
   }
 
   async seatOn(vmId: string, placementFor: (vm: SeatedVm) => NewPlacement): Promise<SeatedVm> {
@@ -104,9 +124,8 @@ export class MemoryPlacements implements Placements {
     const nowMs = this.settings.clock.now();
     const queue = readQueue(tables).filter(({ expiresAtMs }) => expiresAtMs > nowMs);
     if (queue.length > 0) {
-      const { places, budget, newVmId } = this.settings;
       const fleet = readFleet(tables, nowMs);
-      const plan = planWaiting({ fleet, places, budget, waiting: queue, nowMs, newVmId });
+      const plan = planWaiting({ ...this.settings, fleet, waiting: queue, nowMs });
       this.#seatPlanned(queue, fleet, plan);
       if (plan.launches.length > 0) insertVms(tables, plan.launches, new Date(nowMs));
     }
@@ -162,6 +181,6 @@ export function readFleet(tables: MemoryTables, nowMs: number): Fleet {
   for (const [key, hold] of tables.holds) (isOpen(hold, nowMs) ? held : halfOpen).add(key);
   const vms = [];
   for (const vm of tables.tracked)
-    if (vm.status !== "TERMINATED") vms.push({ ...candidate(vm), sessions: vm.seats.size });
+    if (vm.status !== "TERMINATED") vms.push({ ...candidate(vm), tenant: vm.tenant, sessions: vm.seats.size });
   return { vms, held, halfOpen, launchMs: new Map(tables.launchMs) };
 }

@@ -27,6 +27,7 @@ export class MemoryPools implements Pools {
         ...place,
         vmId: newVmId(),
         provider: places(place.region, place.templateId).provider,
+        tenant: null,
       }));
       if (made.length > 0) insertVms(tables, made, new Date(nowMs));
       const drained = this.#drain(drains, nowMs);

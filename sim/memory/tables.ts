@@ -14,6 +14,7 @@ import type { CapacityHold } from "../../src/orchestrator/placement/capacity-hol
 import type { Demand } from "../../src/orchestrator/placement/demand.js";
 import { placeKey } from "../../src/orchestrator/placement/fleet.js";
 import type { KnownVm } from "../../src/orchestrator/placement/fleet-index.js";
+import type { NewVm } from "../../src/orchestrator/placement/waiting.js";
 import type { FleetNotice, SignalNotice } from "../../src/orchestrator/store.js";
 import { nextStatusOr409, noSuchVm, type VmChange } from "../../src/orchestrator/vm/lifecycle.js";
 import { type ExpectedVersions, expectVersion } from "../../src/platform/etag.js";
@@ -24,6 +25,7 @@ export interface VmRow {
   readonly templateId: TemplateId;
   readonly region: RegionId;
   readonly provider: ProviderId;
+  readonly tenant: string | null;
   readonly createdAtMs: number;
   status: VmStatus;
   version: number;
@@ -112,7 +114,7 @@ export class MemoryTables {
   constructor(readonly nowMs: () => number) {
     for (const templateId of Object.keys(templates) as TemplateId[])
       this.#add(
-        { vmId: `template-${templateId}`, templateId, region: "us-east-1", provider: "local" },
+        { vmId: `template-${templateId}`, templateId, region: "us-east-1", provider: "local", tenant: null },
         "TEMPLATE",
         nowMs(),
       );
@@ -146,7 +148,7 @@ export class MemoryTables {
     return vm;
   }
 
-  addVm(vm: Pick<VmRow, "vmId" | "templateId" | "region" | "provider">, nowMs: number): void {
+  addVm(vm: NewVm, nowMs: number): void {
     this.#news.push(knownVm(this.#add(vm, "PROVISIONING", nowMs)));
   }
 
@@ -242,14 +244,15 @@ export class MemoryTables {
       if (hold.scope === "provider" && hold.provider === provider) this.holds.delete(key);
   }
 
-  #add(vm: Pick<VmRow, "vmId" | "templateId" | "region" | "provider">, status: VmStatus, createdAtMs: number): VmRow {
-    const { vmId, templateId, region, provider } = vm;
+  #add(vm: NewVm, status: VmStatus, createdAtMs: number): VmRow {
+    const { vmId, templateId, region, provider, tenant } = vm;
     if (this.vms.has(vmId)) throw new Error(`there is a VM ${vmId} already`);
     const row: VmRow = {
       vmId,
       templateId,
       region,
       provider,
+      tenant,
       createdAtMs,
       status,
       version: 1,

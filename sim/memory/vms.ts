@@ -35,8 +35,9 @@ export class MemoryVms implements Vms {
       const { tables } = this;
       if (!tables.vms.has(vm.vmId)) {
         const vms = [...tables.tracked].filter(({ status }) => status !== "TERMINATED");
-        const refusal = new Growth({ vms }, rules).refusal(vm.region, vm.templateId);
-        if (refusal !== null) throw noRoomToGrow(refusal, vm, rules);
+        const growth = new Growth({ vms }, rules);
+        const refusal = growth.refusal(vm.region, vm.templateId, vm.tenant);
+        if (refusal !== null) throw noRoomToGrow(refusal, vm, rules, growth);
         insertVms(tables, [vm], this.#now());
       }
       return toVm(tables.vm(vm.vmId));
@@ -234,12 +235,13 @@ export class MemoryVms implements Vms {
     }
   }
 
-  #matches(vm: VmRow, { status, region, templateId, provider, reachable, sessionId }: VmPageQuery): boolean {
+  #matches(vm: VmRow, { status, region, templateId, provider, tenant, reachable, sessionId }: VmPageQuery): boolean {
     return (
       (status === undefined || status.includes(vm.status)) &&
       (region === undefined || vm.region === region) &&
       (templateId === undefined || vm.templateId === templateId) &&
       (provider === undefined || vm.provider === provider) &&
+      (tenant === undefined || vm.tenant === tenant) &&
       (reachable === undefined || vm.reachable === (reachable === "true")) &&
       (sessionId === undefined || this.tables.placements.get(sessionId)?.seat?.vm === vm)
     );
@@ -258,7 +260,7 @@ export class MemoryVms implements Vms {
 export function insertVms(tables: MemoryTables, vms: readonly NewVm[], now: Date): void {
   for (const vm of vms) tables.addVm(vm, now.getTime());
   tables.append(
-    vms.map((vm) => vmEventOf("VMProvisioned", { ...vm, version: 1 }, vm.vmId, vm)),
+    vms.map(({ tenant: _, ...vm }) => vmEventOf("VMProvisioned", { ...vm, version: 1 }, vm.vmId, vm)),
     now,
   );
   tables.signal("reconcile");
@@ -277,6 +279,7 @@ function toVm(vm: VmRow): Vm {
     templateId: vm.templateId,
     region: vm.region,
     provider: vm.provider,
+    tenant: vm.tenant,
     status: vm.status,
     reachable: vm.reachable,
     units: { total: unitsPerVm, used: vm.usedUnits },

@@ -13,7 +13,7 @@ import {
 } from "./catalog.js";
 import { vmEvent } from "./events.js";
 import { route } from "./route.js";
-import { tenantName } from "./tenants.js";
+import { placementUse, tenantName } from "./tenants.js";
 import { text } from "./text.js";
 
 export const vmStatus = z.enum([
@@ -42,6 +42,7 @@ export const vm = z
     templateId,
     region: regionId,
     provider: providerId,
+    tenant: z.string().nullable().describe("Whose request, or operator's key, had it made; null: the warm pool"),
     status: vmStatus,
     reachable: z.boolean().describe("False while its agent's lease has run out: a condition beside the state"),
     units: z.object({
@@ -225,6 +226,7 @@ export const orchestratorRoutes = {
       region: regionId.optional(),
       templateId: templateId.optional(),
       provider: providerId.optional(),
+      tenant: tenantName.optional().describe("Made for this tenant"),
       reachable: z.enum(["true", "false"]).optional(),
       sessionId: sessionId.optional().describe("The VM this session has its seat on"),
       limit: z.coerce.number().int().min(1).max(500).default(100),
@@ -386,6 +388,17 @@ export const orchestratorRoutes = {
     summary: "Capacity of every region",
     callers: ["operate", "read", "service", "session"],
     responses: { 200: { description: "All six", schema: z.object({ regions: z.array(regionCapacity) }) } },
+  }),
+  tenants: route({
+    method: "GET",
+    path: `${base}/tenants`,
+    operationId: "listTenantPlacements",
+    tag: "orchestrator",
+    summary: "What each tenant has, and may have, of waiting requests and VMs; with its sessions: the session service",
+    callers: ["operate", "read", "service"],
+    responses: {
+      200: { description: "Tenants with limits or use", schema: z.object({ tenants: z.array(placementUse) }) },
+    },
   }),
   metrics: route({
     method: "GET",

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { gameSummary, presetId, providerId, regionId, templateId, videoMode } from "./catalog.js";
 import { placementRequest, sessionId, vmId } from "./orchestrator.js";
 import { route } from "./route.js";
+import { tenantUse } from "./tenants.js";
 import { text } from "./text.js";
 
 export const sessionStatus = z.enum(["QUEUED", "PROVISIONING", "READY", "ACTIVE", "DISCONNECTED", "ENDED", "FAILED"]);
@@ -135,6 +136,18 @@ export const sessionRoutes = {
     summary: "The games a session may ask for",
     callers: ["session", "operate", "read"],
     responses: { 200: { description: "The games", schema: z.object({ games: z.array(gameSummary) }) } },
+  }),
+  tenants: route({
+    method: "GET",
+    path: `${base}/tenants`,
+    operationId: "listTenants",
+    tag: "session",
+    summary:
+      "What each tenant has, and may have, of sessions, waiting requests and VMs (a session key: its own tenant)",
+    callers: ["session", "operate", "read"],
+    responses: {
+      200: { description: "Tenants with limits or use", schema: z.object({ tenants: z.array(tenantUse) }) },
+    },
   }),
   sessionEvents: route({
     method: "GET",

@@ -70,7 +70,8 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
     defer: setImmediate,
     log,
   });
-  const { store, fleet, relays, allocator, heartbeats, meters, growth, chains, newVmId, drainMsOf } = replica;
+  const { store, fleet, relays, allocator, heartbeats, meters, tenantMeters, growth, chains, newVmId, drainMsOf } =
+    replica;
   await fleet.open();
   fleetGauges({ registry, read: () => countFleet(database), budget: config.budget, clock, log });
   const sinkNames = sinks.map(({ name }) => name);
@@ -85,6 +86,7 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
       allocator,
       heartbeats,
       meters,
+      tenantMeters,
       growth,
       chains,
       newVmId,

@@ -1,10 +1,18 @@
 // Why a verb of the store refuses, in words: the same from every store.
 import { Problem } from "../contracts/problems.js";
-import type { GrowthRefusal, GrowthRules } from "./placement/growth.js";
+import { quotaExceeded } from "../platform/quotas.js";
+import type { Growth, GrowthRefusal, GrowthRules } from "./placement/growth.js";
 import type { NewVm } from "./placement/waiting.js";
 import type { LockedVm } from "./vm/vm-rows-store.js";
 
-export function noRoomToGrow(refusal: GrowthRefusal, { region, templateId }: NewVm, { places }: GrowthRules): Problem {
+export function noRoomToGrow(
+  refusal: GrowthRefusal,
+  { region, templateId, tenant }: NewVm,
+  { places, quotas }: GrowthRules,
+  growth: Growth,
+): Problem {
+  if (refusal === "tenant-limit" && tenant !== null)
+    return quotaExceeded("vms", quotas.max(tenant, "vms")!, growth.vmsOf(tenant));
   if (refusal === "over-budget")
     return new Problem("capacity-exhausted", "The fleet's budget has no room for another VM.");
   const { vmsMax } = places(region, templateId);

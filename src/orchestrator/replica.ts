@@ -7,6 +7,8 @@ import type { ProviderId } from "../contracts/catalog.js";
 import type { Clock } from "../platform/clock.js";
 import type { Log } from "../platform/log.js";
 import type { Registry } from "../platform/metrics.js";
+import { Quotas } from "../platform/quotas.js";
+import { type TenantMeters, tenantMeters } from "../platform/tenant-meters.js";
 import { Heartbeats } from "./agents/heartbeats.js";
 import { Autoscaler } from "./autoscaling/autoscaler.js";
 import { chainsOf, deadlinesOf, everyPlace, type OrchestratorConfig, placeRules, poolRules } from "./config.js";
@@ -56,6 +58,7 @@ export class Replica {
   readonly chains: FallbackChains;
   readonly growth: GrowthRules;
   readonly meters: FleetMeters;
+  readonly tenantMeters: Readonly<Record<"waiting" | "vms", TenantMeters>>;
   readonly fleet: LiveFleet;
   readonly allocator: Allocator;
   readonly heartbeats: Heartbeats;
@@ -67,6 +70,7 @@ export class Replica {
     const { config, openStore, registry, clock, random, randomBytes, defer, log } = deps;
     const places = placeRules(config.places);
     const { budget } = config;
+    const quotas = new Quotas(config.tenants);
     const waitMsMax = config.waitSecondsMax * 1000;
     const store = openStore({
       replicaId: randomBytes(8).toString("hex"),
@@ -74,21 +78,34 @@ export class Replica {
       waitMsMax,
       places,
       budget,
+      quotas,
       newVmId: () => this.newVmId(null),
       drainMsOf: this.drainMsOf,
     });
     this.store = store;
     this.chains = chainsOf(config.fallback);
-    this.growth = { places, budget };
+    this.growth = { places, budget, quotas };
     this.meters = new FleetMeters(registry);
+    const useOf = (limit: "waiting" | "vms") => async () =>
+      new Map([...(await store.placements.useByTenant())].map(([tenant, use]) => [tenant, use[limit]]));
+    this.tenantMeters = {
+      waiting: tenantMeters(registry, {
+        limit: "waiting",
+        quotas,
+        name: "waiting_sessions",
+        help: "Requests in the queue",
+        read: useOf("waiting"),
+        log,
+      }),
+      vms: tenantMeters(registry, { limit: "vms", quotas, name: "vms", help: "VMs", read: useOf("vms"), log }),
+    };
     this.fleet = new LiveFleet(store.fleetFeed, log, random);
     this.heartbeats = new Heartbeats({ leases: store.leases, registry, defer });
     this.allocator = new Allocator({
       ...store,
       fleet: this.fleet.index,
       chains: this.chains,
-      places,
-      budget,
+      growth: this.growth,
       waitMsMax,
       idleMs: config.idleSecondsMax * 1000,
       meters: this.meters,

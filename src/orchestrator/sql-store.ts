@@ -15,14 +15,19 @@ import type { OrchestratorStore, StoreSettings } from "./store.js";
 import { VmStore } from "./vm/vm-store.js";
 
 export function sqlStore(db: Database, settings: StoreSettings): OrchestratorStore {
-  const { replicaId, clock, waitMsMax, places, budget, newVmId, drainMsOf } = settings;
+  const { replicaId, clock, waitMsMax, places, budget, quotas, newVmId, drainMsOf } = settings;
   return {
     vms: new VmStore(db, clock, { waitMsMax }),
-    placements: new PlacementStore(db, clock, { places, budget, newVmId }),
+    placements: new PlacementStore(db, clock, { places, budget, quotas, newVmId }),
     seats: new SeatsStore(db),
     decisions: new PlacementDecisions(db),
     pools: new PoolStore(db, clock, {
-      newVm: (place) => ({ ...place, vmId: newVmId(), provider: places(place.region, place.templateId).provider }),
+      newVm: (place) => ({
+        ...place,
+        vmId: newVmId(),
+        provider: places(place.region, place.templateId).provider,
+        tenant: null,
+      }),
       drainMsOf,
     }),
     holds: {

@@ -9,6 +9,7 @@ import type { Capabilities, ProviderId, RegionId, TemplateId } from "../contract
 import type { SeatSpec, Vm, VmStatus } from "../contracts/orchestrator.js";
 import type { Clock } from "../platform/clock.js";
 import type { ExpectedVersions } from "../platform/etag.js";
+import type { Quotas } from "../platform/quotas.js";
 import type { AgentKey } from "./agents/proof.js";
 import type { LowCapacityPolicy, PoolSeats } from "./autoscaling/low-capacity.js";
 import type { Place, PoolMemory, ScalingPlan } from "./autoscaling/scaling-plan.js";
@@ -48,6 +49,7 @@ export interface StoreSettings {
   readonly waitMsMax: number;
   readonly places: PlaceRules;
   readonly budget: Budget;
+  readonly quotas: Quotas;
   readonly newVmId: () => string;
   /** How long a VM of the provider may drain. */
   readonly drainMsOf: (provider: ProviderId) => number;
@@ -58,7 +60,8 @@ export interface Vms {
   /**
    * An intent: the reconciler launches it. Somebody wants it there, so the provider is asked even if it had no room
    * lately. One that exists is left as it is: an earlier try of the same call made it.
-   * @throws Problem capacity-exhausted when its place is full, or the budget is used up
+   * @throws Problem quota-exceeded when its tenant has all it may have; capacity-exhausted when its place is full, or the
+   *   budget is used up
    */
   create(vm: NewVm, rules: GrowthRules): Promise<Vm>;
   /** @throws Problem not-found */
@@ -110,6 +113,7 @@ export interface VmPageQuery {
   readonly region?: RegionId | undefined;
   readonly templateId?: TemplateId | undefined;
   readonly provider?: ProviderId | undefined;
+  readonly tenant?: string | undefined;
   readonly reachable?: "true" | "false" | undefined;
   readonly sessionId?: string | undefined;
   readonly limit: number;
@@ -149,6 +153,8 @@ export interface Placements {
   position(sessionId: string): Promise<number | null>;
   /** How many wait for each region first. */
   waitingByRegion(): Promise<Map<RegionId, number>>;
+  /** What each tenant has of what it may have; one that has nothing is left out. */
+  useByTenant(): Promise<Map<string, TenantUse>>;
   /**
    * The seed's form: this VM or a Problem. A session that waits leaves the queue for it.
    * @throws Problem not-found, session-elsewhere, illegal-transition, no-free-seat
@@ -160,6 +166,12 @@ export interface Placements {
   settle(): Promise<void>;
   /** Takes a session that waits out of the queue. False: it does not wait. */
   leaveQueue(sessionId: string): Promise<boolean>;
+}
+
+export interface TenantUse {
+  readonly waiting: number;
+  /** Neither TEMPLATE nor TERMINATED. */
+  readonly vms: number;
 }
 
 export type SeatedVm = Pick<KnownVm, "vmId" | "region" | "templateId" | "provider">;

@@ -38,6 +38,7 @@ const vm: Vm = {
   capabilities: null,
   error: null,
   reason: null,
+  tenant: null,
   createdAt: "2026-01-01T00:00:00Z",
   readyAt: null,
   terminatedAt: null,

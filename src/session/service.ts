@@ -8,6 +8,7 @@ import { type Assignment, orchestratorRoutes, type Vm } from "../contracts/orche
 import { Problem, type ProblemType } from "../contracts/problems.js";
 import type { ConnectionReport, CreatedSession, Session, SessionRequest, SessionStatus } from "../contracts/session.js";
 import { streamingRoutes } from "../contracts/streaming.js";
+import type { PlacementUse, TenantUse } from "../contracts/tenants.js";
 import type { RouteClient } from "../platform/client.js";
 import type { Clock } from "../platform/clock.js";
 import type { Log } from "../platform/log.js";
@@ -119,6 +120,24 @@ export class SessionService {
         errors: [{ field: "cursor", message: "is not the nextCursor of a page" }],
       });
     return { sessions: page.sessions.map(toSession), nextCursor: page.nextCursor };
+  }
+
+  /** What tenants have of what they may: of those that have something or are named in the settings. @throws Problem unavailable */
+  async tenants(tenancy: Tenancy): Promise<TenantUse[]> {
+    const { orchestrator, store, quotas } = this.deps;
+    const { body } = await orchestrator.call(orchestratorRoutes.tenants);
+    const placed = new Map(body.tenants.map((use) => [use.tenant, use]));
+    const live = await store.countLiveByTenant(tenancy);
+    const unused = (tenant: string): PlacementUse => ({
+      tenant,
+      waiting: { used: 0, max: quotas.max(tenant, "waiting") },
+      vms: { used: 0, max: quotas.max(tenant, "vms") },
+    });
+    const tenants = tenancy === null ? quotas.named.concat(...placed.keys(), ...live.keys()) : [tenancy];
+    return [...new Set(tenants)].sort().map((tenant) => ({
+      ...(placed.get(tenant) ?? unused(tenant)),
+      sessions: { used: live.get(tenant) ?? 0, max: quotas.max(tenant, "sessions") },
+    }));
   }
 
   /** Ends a session; one that is over already stays as it ended. */

@@ -243,6 +243,7 @@ export class ControlPlane {
       capabilities: this.capabilities,
       error: null,
       reason: null,
+      tenant: null,
       createdAt: new Date().toISOString(),
       readyAt: null,
       terminatedAt: null,

@@ -3,6 +3,7 @@
 import type { VmEvent } from "../../src/contracts/events.js";
 import { type Assignment, orchestratorRoutes, type Vm } from "../../src/contracts/orchestrator.js";
 import { Problem } from "../../src/contracts/problems.js";
+import type { PlacementUse } from "../../src/contracts/tenants.js";
 import { type HttpServer, serve } from "../../src/platform/http.js";
 import type { Secrets } from "../../src/platform/secrets.js";
 import { type FeedItem, sendFeed } from "../../src/platform/sse.js";
@@ -12,6 +13,7 @@ export class MapOrchestrator {
   readonly vms = new Map<string, { seats: number; error: { code: string; message: string } | null }>();
   readonly placements = new Map<string, { vmId: string | null }>();
   readonly events: VmEvent[] = [];
+  readonly tenants: PlacementUse[] = [];
   /** Called when a seat is asked for, before it is given. */
   beforeAssign: (sessionId: string) => Promise<void> | void = () => {};
   /** Called when it is given, before that is answered. */
@@ -119,6 +121,7 @@ export class MapOrchestrator {
       capabilities: null,
       error: vm.error,
       reason: null,
+      tenant: null,
       createdAt: new Date(0).toISOString(),
       readyAt: null,
       terminatedAt: null,
@@ -138,6 +141,7 @@ export class MapOrchestrator {
       status: 200,
       body: { games: [{ ...demo, controls: [] }] },
     }));
+    serve(server, orchestratorRoutes.tenants, async () => ({ status: 200, body: { tenants: this.tenants } }));
     serve(server, orchestratorRoutes.assign, async ({ body }) => {
       if ("request" in body && body.request.gameId === "unknown-game")
         throw new Problem("invalid-request", "There is no such game.", {

@@ -169,3 +169,39 @@ describe("a tenant's live sessions", () => {
     expect(await create()).toMatchObject({ status: 429, retryAfter: null, body: { max: 0, used: 0 } });
   });
 });
+
+describe("the list of tenants", () => {
+  const listed = async (who: "operator" | "integrator" | "otherTenant") =>
+    (await stage[who].call(sessionRoutes.tenants)).body.tenants;
+
+  it("shows an operator all that have something or are named, and a tenant itself alone", async () => {
+    await open({ "*": { sessionsMax: 5, vmsMax: 1 }, named: { sessionsMax: null } });
+    const seated = { tenant: "seated", waiting: { used: 2, max: 3 }, vms: { used: 1, max: null } };
+    stage.orchestrator.tenants.push(seated);
+    const ended = await create();
+    await create();
+    await end(ended.body);
+    const local = {
+      tenant: "local",
+      waiting: { used: 0, max: null },
+      vms: { used: 0, max: 1 },
+      sessions: { used: 1, max: 5 },
+    };
+    expect(await listed("operator")).toEqual([
+      local,
+      { ...local, tenant: "named", sessions: { used: 0, max: null } },
+      { ...seated, sessions: { used: 0, max: 5 } },
+    ]);
+    expect(await listed("integrator")).toEqual([local]);
+    expect(await listed("otherTenant")).toEqual([
+      { ...local, tenant: "another-tenant", sessions: { used: 0, max: 5 } },
+    ]);
+  });
+
+  it("is a 503 while the orchestrator is away", async () => {
+    await open({});
+    await stage.orchestrator.stop();
+    await expect(listed("operator")).rejects.toMatchObject({ type: "unavailable" });
+    await stage.orchestrator.start();
+  });
+});

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type RegionId, regionId, type TemplateId, templateId } from "../../contracts/catalog.js";
+import { Quotas } from "../../platform/quotas.js";
 import { fallbackChains } from "../catalog/regions.js";
 import { templates } from "../catalog/templates.js";
 import { type FleetVm, placeKey } from "../placement/fleet.js";
@@ -25,6 +26,7 @@ const vm = (vmId: string, fields: Partial<FleetVm> = {}): FleetVm => ({
   status: "READY",
   reachable: true,
   sessionsMax: null,
+  tenant: null,
   usedUnits: 0,
   sessions: 0,
   createdAtMs: 0,
@@ -64,7 +66,7 @@ function plan({ vms, pools, warm, budget, held, memory, nowMs }: World) {
     provider: "simulated" as const,
     vmsMax: settingsOf({ region, templateId: template }).vmsMax,
   });
-  const growth = new Growth({ vms, held }, { places, budget });
+  const growth = new Growth({ vms, held }, { places, budget, quotas: new Quotas({}) });
   return scalingPlan({ vms, growth, places: everywhere, settingsOf, warm, chains: fallbackChains, memory, nowMs });
 }
 

@@ -173,8 +173,8 @@ const missingVms = ({ settings, vms, wantedSeats, freeSeats, seatsPerVm }: Pool)
 
 function launch({ region, templateId }: Pool, missing: number, growth: Growth): Place[] {
   const made: Place[] = [];
-  while (made.length < missing && growth.refusal(region, templateId) === null) {
-    growth.count({ region, templateId, status: "PROVISIONING" });
+  while (made.length < missing && growth.refusal(region, templateId, null) === null) {
+    growth.count({ region, templateId, status: "PROVISIONING", tenant: null });
     made.push({ region, templateId });
   }
   return made;
@@ -207,7 +207,7 @@ function seatsWantedElsewhere(
   chains: FallbackChains,
 ): Map<string, number> {
   const extra = new Map<string, number>();
-  const isHeld = ({ region, templateId }: Place) => growth.refusal(region, templateId) === "held";
+  const isHeld = ({ region, templateId }: Place) => growth.refusal(region, templateId, null) === "held";
   for (const pool of pools.values()) {
     if (!pool.settings.fallback || !isHeld(pool)) continue;
     let seats = missingVms(pool) * pool.seatsPerVm;

@@ -8,6 +8,7 @@ import type { Clock } from "../../platform/clock.js";
 import type { Database } from "../../platform/database.js";
 import { type HttpServer, serve } from "../../platform/http.js";
 import { sendFeed } from "../../platform/sse.js";
+import type { TenantMeters } from "../../platform/tenant-meters.js";
 import type { Heartbeats } from "../agents/heartbeats.js";
 import { gameSummary, games } from "../catalog/games.js";
 import { regionIds } from "../catalog/regions.js";
@@ -30,6 +31,7 @@ export interface RoutesDeps {
   readonly heartbeats: Heartbeats;
   readonly allocator: Allocator;
   readonly meters: FleetMeters;
+  readonly tenantMeters: Readonly<Record<"waiting" | "vms", TenantMeters>>;
   readonly growth: GrowthRules;
   readonly chains: FallbackChains;
   /** From what is given: the same id from the same text. */
@@ -53,11 +55,18 @@ export function serveOrchestrator(server: HttpServer, deps: RoutesDeps): void {
 
 function serveVms(
   server: HttpServer,
-  { vms, growth, newVmId, drainMsOf, clock, allocator, enrolments, meters }: RoutesDeps,
+  { vms, growth, tenantMeters, newVmId, drainMsOf, clock, allocator, enrolments, meters }: RoutesDeps,
 ): void {
-  serve(server, routes.createVm, async ({ body: { templateId, region }, effectId }) => {
+  serve(server, routes.createVm, async ({ body: { templateId, region }, caller, effectId }) => {
     const { provider } = growth.places(region, templateId);
-    return { status: 201, body: await vms.create({ vmId: newVmId(effectId), templateId, region, provider }, growth) };
+    const tenant = "tenant" in caller ? caller.tenant : null;
+    const vm = { vmId: newVmId(effectId), templateId, region, provider, tenant };
+    try {
+      return { status: 201, body: await vms.create(vm, growth) };
+    } catch (error) {
+      countRefusal(error, tenant, tenantMeters);
+      throw error;
+    }
   });
   serve(server, routes.listVms, async ({ query }) => ({ status: 200, body: await vms.list(query) }));
   /** An agent speaks for its VM as long as the launch it came from counts. */
@@ -97,7 +106,7 @@ function serveVms(
   });
 }
 
-function servePlacements(server: HttpServer, { allocator, meters, clock }: RoutesDeps): void {
+function servePlacements(server: HttpServer, { allocator, meters, tenantMeters, clock }: RoutesDeps): void {
   serve(server, routes.assign, async ({ body }) => {
     const startedMs = clock.now();
     const count = (outcome: Parameters<FleetMeters["allocated"]>[0]) =>
@@ -111,6 +120,7 @@ function servePlacements(server: HttpServer, { allocator, meters, clock }: Route
       return { status: answer.status === "ASSIGNED" ? 200 : 202, body: answer };
     } catch (error) {
       count(error instanceof Problem && error.status < 500 ? "refused" : "failed");
+      if ("tenant" in body) countRefusal(error, body.tenant, tenantMeters);
       throw error;
     }
   });
@@ -129,8 +139,15 @@ function servePlacements(server: HttpServer, { allocator, meters, clock }: Route
   serve(server, routes.findVm, async ({ body }) => ({ status: 200, body: await allocator.findVm(body) }));
 }
 
+/** Of what a tenant has as many of as it may. */
+function countRefusal(error: unknown, tenant: string | null, meters: RoutesDeps["tenantMeters"]): void {
+  if (!(error instanceof Problem) || tenant === null) return;
+  const limit = error.extra.quota?.limit;
+  if (limit === "waiting" || limit === "vms") meters[limit].refused(tenant);
+}
+
 function serveReadings(server: HttpServer, deps: RoutesDeps): void {
-  const { placements, holds, chains, clock, database, eventsBell, stopping } = deps;
+  const { placements, holds, growth, chains, clock, database, eventsBell, stopping } = deps;
   const read = async () => ({
     fleet: await placements.readFleet(),
     holds: await holds.read(),
@@ -147,6 +164,16 @@ function serveReadings(server: HttpServer, deps: RoutesDeps): void {
     body: regionCapacity({ ...(await read()), region: knownRegion(params.region) }),
   }));
   serve(server, routes.metrics, async () => ({ status: 200, body: fleetMetrics(await read()) }));
+  serve(server, routes.tenants, async () => {
+    const uses = await placements.useByTenant();
+    const { quotas } = growth;
+    const tenants = [...new Set([...quotas.named, ...uses.keys()])].sort().map((tenant) => ({
+      tenant,
+      waiting: { used: uses.get(tenant)?.waiting ?? 0, max: quotas.max(tenant, "waiting") },
+      vms: { used: uses.get(tenant)?.vms ?? 0, max: quotas.max(tenant, "vms") },
+    }));
+    return { status: 200, body: { tenants } };
+  });
   serve(server, routes.games, async () => ({
     status: 200,
     body: { games: games.filter(({ listed }) => listed).map(gameSummary) },

@@ -26,10 +26,9 @@ import type {
 import { nextStatusOr409 } from "../vm/lifecycle.js";
 import { decisionOf, encodeDecision, explain, explainNone } from "./decision.js";
 import { type Demand, demandOf, type FallbackChains, seatSpecOf } from "./demand.js";
-import type { PlaceRules } from "./fleet.js";
 import { type Chosen, FleetIndex, type KnownVm, type Tally } from "./fleet-index.js";
 import { type Defer, GroupCommit, type GroupCommitLimits } from "./group-commit.js";
-import type { Budget } from "./growth.js";
+import type { GrowthRules } from "./growth.js";
 import { place } from "./place.js";
 import { type Outcome, planWaiting } from "./waiting.js";
 
@@ -66,8 +65,7 @@ export class Allocator {
       decisions: Decisions;
       fleet: FleetIndex;
       chains: FallbackChains;
-      places: PlaceRules;
-      budget: Budget;
+      growth: GrowthRules;
       waitMsMax: number;
       /** What a seat's player may leave untouched. */
       idleMs: number;
@@ -235,7 +233,7 @@ export class Allocator {
 
   async #answer(sessionId: string, placement: Placement): Promise<Assignment> {
     if (placement.kind === "seated") return assigned(sessionId, placement.vm);
-    const { placements, places, budget, clock } = this.deps;
+    const { placements, growth, clock } = this.deps;
     const position = await placements.position(sessionId);
     // Here and below: seated or gone since it was last seen to wait.
     if (position === null) return this.get(sessionId);
@@ -244,7 +242,7 @@ export class Allocator {
     const index = queue.findIndex((waiting) => waiting.sessionId === sessionId);
     if (index < 0 && position <= queue.length) return this.get(sessionId);
     const waiting = queue.slice(0, index + 1);
-    const { outcomes } = planWaiting({ fleet, places, budget, waiting, nowMs: clock.now(), newVmId: () => "" });
+    const { outcomes } = planWaiting({ fleet, ...growth, waiting, nowMs: clock.now(), newVmId: () => "" });
     return waits(sessionId, placement.region, position, outcomes.at(-1) ?? longQueue);
   }
 

@@ -11,6 +11,7 @@ const vm = (vmId: string, fields: Partial<FleetVm> = {}): FleetVm => ({
   status: "READY",
   reachable: true,
   sessionsMax: null,
+  tenant: null,
   usedUnits: 0,
   sessions: 0,
   createdAtMs: 0,

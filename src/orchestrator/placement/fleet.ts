@@ -4,6 +4,8 @@ import { isUnderWay } from "../vm/lifecycle.js";
 import type { Candidate } from "./place.js";
 
 export interface FleetVm extends Candidate {
+  /** For whom it was made; null: the house. */
+  readonly tenant: string | null;
   readonly sessions: number;
 }
 

@@ -10,7 +10,7 @@ import type { Clock } from "../../platform/clock.js";
 import type { Database, Queryable } from "../../platform/database.js";
 import { appendEvents, changesChannel, type NewEvent, vmEventOf } from "../events/outbox-store.js";
 import { noFreeSeat, sessionElsewhere, takesNoSessions } from "../refusals.js";
-import type { NewPlacement, Placement, Placements } from "../store.js";
+import type { NewPlacement, Placement, Placements, TenantUse } from "../store.js";
 import { noSuchVm, takesSessions } from "../vm/lifecycle.js";
 import {
   candidateColumns,
@@ -26,14 +26,15 @@ import { isOpen } from "./capacity-hold.js";
 import { readHolds } from "./capacity-holds-store.js";
 import { type Decision, decisionOf, encodeDecision, namedDecision } from "./decision.js";
 import type { Demand } from "./demand.js";
-import { type Fleet, type FleetVm, type PlaceRules, placeKey } from "./fleet.js";
+import { type Fleet, type FleetVm, placeKey } from "./fleet.js";
 import { FleetIndex } from "./fleet-index.js";
-import type { Budget } from "./growth.js";
+import type { GrowthRules } from "./growth.js";
 import { type SeatHolder, unitsFor, unitsPerVm } from "./seats.js";
 import { planWaiting, type WaitingPlan } from "./waiting.js";
 
 interface QueueRow {
   readonly sessionId: string;
+  readonly tenant: string;
   readonly demand: Demand;
   readonly expiresAt: Date;
 }
@@ -45,7 +46,7 @@ export class PlacementStore implements Placements {
   constructor(
     private readonly db: Database,
     private readonly clock: Clock,
-    private readonly options: { places: PlaceRules; budget: Budget; newVmId: () => string },
+    private readonly options: GrowthRules & { newVmId: () => string },
   ) {}
 
   async find(sessionId: string): Promise<Placement | null> {
@@ -109,6 +110,18 @@ export class PlacementStore implements Placements {
     return new Map(rows.map(({ region, count }) => [region, count]));
   }
 
+  async useByTenant(): Promise<Map<string, TenantUse>> {
+    const rows = await this.db.query<TenantUse & { tenant: string }>(
+      `select tenant, sum(waiting) as waiting, sum(vms) as vms
+         from (select tenant, 1 as waiting, 0 as vms from orchestrator.placements where vm_id is null
+                union all
+               select tenant, 0, 1 from orchestrator.vms
+                where tenant is not null and status not in ('TEMPLATE', 'TERMINATED')) uses
+        group by tenant`,
+    );
+    return new Map(rows.map(({ tenant, waiting, vms }) => [tenant, { waiting, vms }]));
+  }
+
   /** The seed's form: this VM or a Problem. A session that waits leaves the queue for it. */
   async seatOn(vmId: string, placementFor: (vm: LockedVm) => NewPlacement): Promise<LockedVm> {
     return this.db.transaction(async (tx) => {
@@ -167,8 +180,7 @@ export class PlacementStore implements Placements {
     const queue = seen.filter(({ expiresAt }) => expiresAt > now);
     if (queue.length > 0) {
       const fleet = await readFleet(tx, now);
-      const { places, budget, newVmId } = this.options;
-      const plan = planWaiting({ fleet, places, budget, waiting: queue, nowMs: now.getTime(), newVmId });
+      const plan = planWaiting({ ...this.options, fleet, waiting: queue, nowMs: now.getTime() });
       await this.#seatPlanned(tx, queue, fleet, plan);
       if (plan.launches.length > 0) await insertVms(tx, plan.launches, now);
     }
@@ -276,7 +288,7 @@ async function insertPlacements(db: Queryable, placements: readonly NewPlacement
 
 export function readQueue(tx: Queryable): Promise<QueueRow[]> {
   return tx.query<QueueRow>(
-    `select session_id as "sessionId", demand, expires_at as "expiresAt" from orchestrator.placements
+    `select session_id as "sessionId", tenant, demand, expires_at as "expiresAt" from orchestrator.placements
       where vm_id is null order by ticket limit ${queuePassMax}`,
   );
 }
@@ -284,7 +296,7 @@ export function readQueue(tx: Queryable): Promise<QueueRow[]> {
 export async function readFleet(tx: Queryable, now: Date): Promise<Fleet> {
   const vms = await tx.query<FleetVm>({
     name: "fleet-vms",
-    text: `select ${candidateColumns}, coalesce(s.sessions, 0) as sessions
+    text: `select ${candidateColumns}, v.tenant, coalesce(s.sessions, 0) as sessions
              from orchestrator.vms v
              left join (select vm_id, count(*) as sessions from orchestrator.placements
                          where vm_id is not null group by vm_id) s using (vm_id)

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { presetId, regionId, templateId } from "../../contracts/catalog.js";
 import { placementRequest } from "../../contracts/orchestrator.js";
+import { Quotas } from "../../platform/quotas.js";
 import { fallbackChains } from "../catalog/regions.js";
 import { demandOf } from "./demand.js";
 import { type Fleet, type FleetVm, launchKey, type PlaceRules, placeKey } from "./fleet.js";
@@ -11,6 +12,7 @@ import { planWaiting, type WaitingSession } from "./waiting.js";
 
 const session = (sessionId: string, fields: object = {}): WaitingSession => ({
   sessionId,
+  tenant: "acme",
   demand: demandOf(placementRequest.parse({ gameId: "demo", client: "api", ...fields }), fallbackChains),
 });
 const vm = (vmId: string, fields: Partial<FleetVm> = {}): FleetVm => ({
@@ -21,6 +23,7 @@ const vm = (vmId: string, fields: Partial<FleetVm> = {}): FleetVm => ({
   status: "READY",
   reachable: true,
   sessionsMax: null,
+  tenant: null,
   usedUnits: 0,
   sessions: 0,
   createdAtMs: 0,
@@ -39,9 +42,15 @@ const upTo =
 
 const noLimit: Budget = { vmsMax: null, eurPerHourMax: null };
 
-function plan(fleet: Fleet, waiting: WaitingSession[], places: PlaceRules = upTo(20), budget = noLimit) {
+function plan(
+  fleet: Fleet,
+  waiting: WaitingSession[],
+  places: PlaceRules = upTo(20),
+  budget = noLimit,
+  quotas = new Quotas({}),
+) {
   let made = 0;
-  return planWaiting({ fleet, places, budget, waiting, nowMs: 10_000, newVmId: () => `new-${++made}` });
+  return planWaiting({ fleet, places, budget, quotas, waiting, nowMs: 10_000, newVmId: () => `new-${++made}` });
 }
 
 const kinds = (result: ReturnType<typeof plan>) => result.outcomes.map(({ kind }) => kind);
@@ -147,5 +156,21 @@ describe("planWaiting", () => {
     const { outcomes, launches } = plan(fleetOf([]), [session("s", { client: "browser" })]);
     expect(launches).toEqual([]);
     expect(outcomes[0]).toMatchObject({ kind: "queued", reason: expect.stringContaining("simulated") });
+  });
+
+  test("a tenant that has all the VMs it may have has no more made: its requests say so and take seats of others", () => {
+    const quotas = new Quotas({ "*": { vmsMax: 1 } });
+    const whole = (sessionId: string, tenant: string) => ({
+      ...session(sessionId, { presetId: "default-competitive" }),
+      tenant,
+    });
+    const own = vm("own", { tenant: "acme", usedUnits: 60, sessions: 1, status: "IN_USE" });
+    const waiting = [whole("a1", "acme"), whole("b1", "beta"), whole("b2", "beta"), whole("a2", "acme")];
+    const full = plan(fleetOf([own]), waiting, upTo(20), noLimit, quotas);
+    expect(full.launches).toMatchObject([{ tenant: "beta" }]);
+    expect(kinds(full)).toEqual(["queued", "under-way", "queued", "queued"]);
+    expect(full.outcomes[0]).toMatchObject({ reason: expect.stringContaining("all the VMs it may have (1)") });
+    const withRoom = plan(fleetOf([own, vm("pool")]), waiting, upTo(20), noLimit, quotas);
+    expect(kinds(withRoom)).toEqual(["seat", "under-way", "queued", "queued"]);
   });
 });

@@ -23,8 +23,9 @@ export async function listVms(db: Queryable, query: VmPageQuery): Promise<VmPage
         and ($3::text is null or v.template_id = $3) and ($4::text is null or v.provider = $4)
         and ($5::boolean is null or v.reachable = $5)
         and ($6::text is null or v.vm_id = (select s.vm_id from orchestrator.placements s where s.session_id = $6))
-        and ($7::timestamptz is null or (v.created_at, v.vm_id) < ($7, $8))
-      order by v.created_at desc, v.vm_id desc limit $9`,
+        and ($7::text is null or v.tenant = $7)
+        and ($8::timestamptz is null or (v.created_at, v.vm_id) < ($8, $9))
+      order by v.created_at desc, v.vm_id desc limit $10`,
     [
       query.status ?? null,
       query.region ?? null,
@@ -32,6 +33,7 @@ export async function listVms(db: Queryable, query: VmPageQuery): Promise<VmPage
       query.provider ?? null,
       query.reachable ?? null,
       query.sessionId ?? null,
+      query.tenant ?? null,
       after && instantOf(after.createdAtMicros),
       after?.vmId ?? null,
       limit + 1,
@@ -50,6 +52,7 @@ interface VmRow {
   templateId: TemplateId;
   region: RegionId;
   provider: ProviderId;
+  tenant: string | null;
   status: VmStatus;
   reachable: boolean;
   usedUnits: number;
@@ -65,7 +68,7 @@ interface VmRow {
 }
 
 const selectVm = `
-  select v.vm_id as "vmId", v.template_id as "templateId", v.region, v.provider, v.status, v.reachable,
+  select v.vm_id as "vmId", v.template_id as "templateId", v.region, v.provider, v.tenant, v.status, v.reachable,
          v.used_units as "usedUnits", v.capabilities, v.error, v.reason, v.created_at as "createdAt",
          v.ready_at as "readyAt", v.terminated_at as "terminatedAt", v.version,
          (extract(epoch from v.created_at) * 1000000)::bigint::text as "cursorAt",

@@ -8,6 +8,7 @@ import type { Database, Queryable } from "../../platform/database.js";
 import type { ExpectedVersions } from "../../platform/etag.js";
 import { appendEvents, type NewEvent, vmEventOf } from "../events/outbox-store.js";
 import { closeHolds, openHolds } from "../placement/capacity-holds-store.js";
+import type { FleetVm } from "../placement/fleet.js";
 import { Growth, type GrowthRules } from "../placement/growth.js";
 import type { NewVm } from "../placement/waiting.js";
 import { hasSessions, noRoomToGrow } from "../refusals.js";
@@ -31,12 +32,13 @@ export class VmStore implements Vms {
       await takeGrowthLock(tx);
       // Made by an earlier try of the same call, which was not answered.
       if ((await findVm(tx, vm.vmId)) !== null) return;
-      const vms = await tx.query<Pick<LockedVm, "region" | "templateId" | "status">>(
-        `select region, template_id as "templateId", status from orchestrator.vms
+      const vms = await tx.query<Pick<FleetVm, "region" | "templateId" | "status" | "tenant">>(
+        `select region, template_id as "templateId", status, tenant from orchestrator.vms
           where status not in ('TEMPLATE', 'TERMINATED')`,
       );
-      const refusal = new Growth({ vms }, rules).refusal(vm.region, vm.templateId);
-      if (refusal !== null) throw noRoomToGrow(refusal, vm, rules);
+      const growth = new Growth({ vms }, rules);
+      const refusal = growth.refusal(vm.region, vm.templateId, vm.tenant);
+      if (refusal !== null) throw noRoomToGrow(refusal, vm, rules, growth);
       await insertVms(tx, [vm], this.#now());
     });
     return this.get(vm.vmId);
@@ -247,18 +249,20 @@ const recordColumns = `
 /** Rows of new VMs, PROVISIONING, and their events. Under the growth lock. */
 export async function insertVms(tx: Queryable, vms: readonly NewVm[], now: Date): Promise<void> {
   await tx.query(
-    `insert into orchestrator.vms (vm_id, template_id, region, provider, status, created_at)
-     select vm_id, template_id, region, provider, 'PROVISIONING', $5
-       from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as new (vm_id, template_id, region, provider)`,
+    `insert into orchestrator.vms (vm_id, template_id, region, provider, tenant, status, created_at)
+     select vm_id, template_id, region, provider, tenant, 'PROVISIONING', $6
+       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+              as new (vm_id, template_id, region, provider, tenant)`,
     [
       vms.map((vm) => vm.vmId),
       vms.map((vm) => vm.templateId),
       vms.map((vm) => vm.region),
       vms.map((vm) => vm.provider),
+      vms.map((vm) => vm.tenant),
       now,
     ],
   );
-  const events = vms.map((vm) => vmEventOf("VMProvisioned", { ...vm, version: 1 }, vm.vmId, vm));
+  const events = vms.map(({ tenant: _, ...vm }) => vmEventOf("VMProvisioned", { ...vm, version: 1 }, vm.vmId, vm));
   await appendEvents(tx, events, now, ["reconcile"]);
 }
 

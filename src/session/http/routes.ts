@@ -28,6 +28,10 @@ export function serveSessions(
     return { status: 200, body: await service.list({ limit, status, cursor }, tenancy(caller)) };
   });
   serve(server, sessionRoutes.listGames, async () => ({ status: 200, body: { games: [...(await games.list())] } }));
+  serve(server, sessionRoutes.tenants, async ({ caller }) => ({
+    status: 200,
+    body: { tenants: await service.tenants(tenancy(caller)) },
+  }));
   serve(server, sessionRoutes.sessionEvents, ({ reply }) => sendFeed(reply, (signal) => feed.subscribe(signal)));
   serve(server, sessionRoutes.getSession, async ({ params, caller }) => ({
     status: 200,
