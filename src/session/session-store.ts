@@ -1,8 +1,9 @@
 // Sessions in PostgreSQL. Every verb is one statement, hence one transaction; a change is compare-and-set on the
-// version, and its notification leaves with its commit. (Only `intend` against a limit takes three.)
+// version, and its notification leaves with its commit. (`intend` alone, against a limit, takes more.)
 
 import type { SessionStatus } from "../contracts/session.js";
 import type { Database, Queryable } from "../platform/database.js";
+import { Lanes } from "../platform/lanes.js";
 import type { SessionRecord } from "./lifecycle.js";
 
 /** NOTIFY channel of changed sessions; the payload is the session's id. */
@@ -45,6 +46,8 @@ const columns = `session_id, tenant, player_id, preset_id, request, status, stat
   end_reason, end_detail, owes_withdraw, created_at, ready_at, joined_at, ended_at, version`;
 
 export class SessionStore {
+  readonly #creations = new Lanes();
+
   constructor(private readonly database: Database) {}
 
   /**
@@ -52,23 +55,24 @@ export class SessionStore {
    * sessions, exactly, whoever else asks at the same time. null: stored; else how many live sessions there are.
    */
   async intend(record: SessionRecord, timers: Timers, liveMax: number | null): Promise<number | null> {
+    const { tenant } = record;
     if (liveMax === null) {
       await this.#insert(this.database, record, timers);
       return null;
     }
-    return this.database.transaction(async (tx) => {
-      // A statement of its own: the next one then sees what the lock's last holder committed.
-      await tx.query("select pg_advisory_xact_lock(hashtextextended('hotseat sessions of ' || $1, 0))", [
-        record.tenant,
-      ]);
-      const { live } = await tx.one<{ live: number }>(
-        "select count(*) as live from session.sessions where tenant = $1 and ended_at is null",
-        [record.tenant],
-      );
-      if (live >= liveMax) return live;
-      await this.#insert(tx, record, timers);
-      return null;
-    });
+    // Looked at first: a tenant that has them all is refused without waiting for anybody.
+    const seen = await countLive(this.database, tenant);
+    if (seen >= liveMax) return seen;
+    return this.#creations.run(tenant, () =>
+      this.database.transaction(async (tx) => {
+        // A statement of its own: the next one then sees what the lock's last holder committed.
+        await tx.query("select pg_advisory_xact_lock(hashtextextended('hotseat sessions of ' || $1, 0))", [tenant]);
+        const live = await countLive(tx, tenant);
+        if (live >= liveMax) return live;
+        await this.#insert(tx, record, timers);
+        return null;
+      }),
+    );
   }
 
   async #insert(db: Queryable, record: SessionRecord, timers: Timers): Promise<void> {
@@ -251,6 +255,17 @@ export class SessionStore {
       [feed, lastEventId],
     );
   }
+}
+
+async function countLive(db: Queryable, tenant: string): Promise<number> {
+  const { live } = await db.one<{ live: number }>(
+    {
+      name: "sessions-live-of-tenant",
+      text: "select count(*) as live from session.sessions where tenant = $1 and ended_at is null",
+    },
+    [tenant],
+  );
+  return live;
 }
 
 const instant = (at: number | null): Date | null => (at === null ? null : new Date(at));
