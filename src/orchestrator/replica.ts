@@ -58,7 +58,7 @@ export class Replica {
   readonly chains: FallbackChains;
   readonly growth: GrowthRules;
   readonly meters: FleetMeters;
-  readonly tenantMeters: Readonly<Record<"waiting" | "vms", TenantMeters>>;
+  readonly tenantMeters: TenantMeters<"waiting" | "vms">;
   readonly fleet: LiveFleet;
   readonly allocator: Allocator;
   readonly heartbeats: Heartbeats;
@@ -86,19 +86,15 @@ export class Replica {
     this.chains = chainsOf(config.fallback);
     this.growth = { places, budget, quotas };
     this.meters = new FleetMeters(registry);
-    const useOf = (limit: "waiting" | "vms") => async () =>
-      new Map([...(await store.placements.useByTenant())].map(([tenant, use]) => [tenant, use[limit]]));
-    this.tenantMeters = {
-      waiting: tenantMeters(registry, {
-        limit: "waiting",
-        quotas,
-        name: "waiting_sessions",
-        help: "Requests in the queue",
-        read: useOf("waiting"),
-        log,
-      }),
-      vms: tenantMeters(registry, { limit: "vms", quotas, name: "vms", help: "VMs", read: useOf("vms"), log }),
-    };
+    this.tenantMeters = tenantMeters(registry, {
+      limits: {
+        waiting: { name: "waiting_sessions", help: "Requests in the queue" },
+        vms: { name: "vms", help: "VMs" },
+      },
+      quotas,
+      read: () => store.placements.useByTenant(),
+      log,
+    });
     this.fleet = new LiveFleet(store.fleetFeed, log, random);
     this.heartbeats = new Heartbeats({ leases: store.leases, registry, defer });
     this.allocator = new Allocator({

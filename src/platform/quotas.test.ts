@@ -49,17 +49,16 @@ test("a refusal names the limit for programs and people, and arrives whole throu
 
 test("metrics name the tenants of the settings and sum up the others, however many there are", async () => {
   const registry = new Registry();
-  const used = new Map([["acme", 3], ...Array.from({ length: 50 }, (_, i): [string, number] => [`stray-${i}`, 2])]);
+  const strays = Array.from({ length: 50 }, (_, i) => [`stray-${i}`, { sessions: 2 }] as const);
+  const used = new Map<string, { sessions: number }>([["acme", { sessions: 3 }], ...strays]);
   const meters = tenantMeters(registry, {
-    limit: "sessions",
+    limits: { sessions: { name: "sessions", help: "Live sessions" } },
     quotas: quotas({ "*": { sessionsMax: 5 }, acme: { sessionsMax: 7 }, idle: { sessionsMax: null } }),
-    name: "sessions",
-    help: "Live sessions",
     read: async () => used,
     log: createLog({ name: "test", level: "silent" }),
   });
-  meters.refused("stray-1");
-  meters.refused("stray-2");
+  meters.refused("sessions", "stray-1");
+  meters.refused("sessions", "stray-2");
   const lines = (await registry.metrics()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   expect(lines).toEqual([
     'hotseat_tenant_sessions{tenant="acme"} 3',

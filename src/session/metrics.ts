@@ -11,7 +11,7 @@ export class SessionMetrics {
   readonly #created: Counter<"status">;
   readonly #over: Counter<"status" | "reason">;
   readonly #untilConnected: Histogram;
-  readonly #tenants: TenantMeters;
+  readonly #tenants: TenantMeters<"sessions">;
 
   readonly #feedUp: Gauge;
 
@@ -43,11 +43,10 @@ export class SessionMetrics {
       registers,
     });
     this.#tenants = tenantMeters(registry, {
-      limit: "sessions",
+      limits: { sessions: { name: "sessions", help: "Live sessions" } },
       quotas,
-      name: "sessions",
-      help: "Live sessions",
-      read: () => store.countLiveByTenant(null),
+      read: async () =>
+        new Map([...(await store.countLiveByTenant(null))].map(([tenant, sessions]) => [tenant, { sessions }])),
       log,
     });
     const counts = new ReadGauges({ registry, what: "the number of sessions", read: () => store.count(), log });
@@ -67,7 +66,7 @@ export class SessionMetrics {
 
   /** The tenant has as many as it may. */
   refused(tenant: string): void {
-    this.#tenants.refused(tenant);
+    this.#tenants.refused("sessions", tenant);
   }
 
   feedIs(up: boolean): void {

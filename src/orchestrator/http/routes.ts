@@ -31,7 +31,7 @@ export interface RoutesDeps {
   readonly heartbeats: Heartbeats;
   readonly allocator: Allocator;
   readonly meters: FleetMeters;
-  readonly tenantMeters: Readonly<Record<"waiting" | "vms", TenantMeters>>;
+  readonly tenantMeters: TenantMeters<"waiting" | "vms">;
   readonly growth: GrowthRules;
   readonly chains: FallbackChains;
   /** From what is given: the same id from the same text. */
@@ -143,7 +143,7 @@ function servePlacements(server: HttpServer, { allocator, meters, tenantMeters, 
 function countRefusal(error: unknown, tenant: string | null, meters: RoutesDeps["tenantMeters"]): void {
   if (!(error instanceof Problem) || tenant === null) return;
   const limit = error.extra.quota?.limit;
-  if (limit === "waiting" || limit === "vms") meters[limit].refused(tenant);
+  if (limit === "waiting" || limit === "vms") meters.refused(limit, tenant);
 }
 
 function serveReadings(server: HttpServer, deps: RoutesDeps): void {
