@@ -27,6 +27,7 @@ import { systemClock } from "../../src/platform/clock.js";
 import { type Database, openDatabase } from "../../src/platform/database.js";
 import { migrate } from "../../src/platform/migrations.js";
 import { migratePlatform } from "../../src/platform/platform-schema.js";
+import { Quotas } from "../../src/platform/quotas.js";
 import { silentLog, startTestPostgres } from "../../src/platform/test-postgres.js";
 
 export interface StoreUnderTest extends AsyncDisposable {
@@ -87,6 +88,7 @@ export const vmsMax = 6;
 export const rules: GrowthRules = {
   places: () => ({ provider: "simulated", vmsMax }),
   budget: { vmsMax: null, eurPerHourMax: null },
+  quotas: new Quotas({}),
 };
 
 export interface SessionWish {
@@ -133,8 +135,8 @@ export class StoreStage {
     return new Date(this.nowMs + msFromNow);
   }
 
-  provision(vmId: string, where: { region?: RegionId; templateId?: TemplateId } = {}): Promise<Vm> {
-    const vm = { vmId, region, templateId: "L4-360", provider: "simulated", ...where } as const;
+  provision(vmId: string, where: { region?: RegionId; templateId?: TemplateId; tenant?: string } = {}): Promise<Vm> {
+    const vm = { vmId, region, templateId: "L4-360", provider: "simulated", tenant: null, ...where } as const;
     return this.store.vms.create(vm, rules);
   }
 

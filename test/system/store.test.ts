@@ -67,8 +67,8 @@ describe.each([
       const { vms } = stage.store;
       const create = (vmId: string, budget: Partial<typeof rules.budget>) =>
         vms.create(
-          { vmId, region: "us-east-1", templateId: "L4-90", provider: "simulated" },
-          { places: () => ({ provider: "simulated", vmsMax: 2 }), budget: { ...rules.budget, ...budget } },
+          { vmId, region: "us-east-1", templateId: "L4-90", provider: "simulated", tenant: null },
+          { ...rules, places: () => ({ provider: "simulated", vmsMax: 2 }), budget: { ...rules.budget, ...budget } },
         );
       await create("vm-1", {});
       await create("vm-2", {});
