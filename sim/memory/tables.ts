@@ -14,7 +14,6 @@ import type { CapacityHold } from "../../src/orchestrator/placement/capacity-hol
 import type { Demand } from "../../src/orchestrator/placement/demand.js";
 import { placeKey } from "../../src/orchestrator/placement/fleet.js";
 import type { KnownVm } from "../../src/orchestrator/placement/fleet-index.js";
-import type { Round } from "../../src/orchestrator/placement/turns.js";
 import type { NewVm } from "../../src/orchestrator/placement/waiting.js";
 import type { FleetNotice, SignalNotice } from "../../src/orchestrator/store.js";
 import { nextStatusOr409, noSuchVm, type VmChange } from "../../src/orchestrator/vm/lifecycle.js";
@@ -57,9 +56,6 @@ export interface PlacementRow {
   readonly ticket: number;
   again: boolean;
   expiresAtMs: number;
-  /** Since when it waits, or waited; null: it never did. */
-  queuedAtMs: number | null;
-  overtakenAtMs: number | null;
   /** Null: it waits. */
   seat: { readonly vm: VmRow; readonly units: number; readonly assignedAtMs: number } | null;
 }
@@ -92,8 +88,6 @@ export class MemoryTables {
   readonly decisions = new Map<string, { vmId: string; decidedAt: Date; why: string }>();
   /** By `placeKey`. */
   readonly holds = new Map<string, CapacityHold>();
-  /** Which tenants had a turn in the queue's present round. */
-  round: Round = new Set();
   /** By `placeKey`. */
   pools: ReadonlyMap<string, PoolMemory> = new Map();
   /** By `placeKey`. */
@@ -185,7 +179,6 @@ export class MemoryTables {
   /** As waiting; one that is known already stays as it is. */
   addPlacement(
     placement: Pick<PlacementRow, "sessionId" | "tenant" | "demand" | "spec"> & { expiresAt: Date },
-    queuedAtMs: number | null,
   ): PlacementRow {
     const known = this.placements.get(placement.sessionId);
     if (known !== undefined) return known;
@@ -198,8 +191,6 @@ export class MemoryTables {
       ticket: ++this.#tickets,
       again: false,
       expiresAtMs: expiresAt.getTime(),
-      queuedAtMs,
-      overtakenAtMs: null,
       seat: null,
     };
     this.placements.set(sessionId, row);
@@ -215,9 +206,9 @@ export class MemoryTables {
   }
 
   /** Off its VM, whose units are not changed here, and back into the queue. */
-  waitAgain(placement: PlacementRow, times: { queuedAtMs: number; expiresAtMs: number }): void {
+  waitAgain(placement: PlacementRow, expiresAtMs: number): void {
     placement.seat?.vm.seats.delete(placement);
-    Object.assign(placement, { seat: null, again: true, overtakenAtMs: null, ...times });
+    Object.assign(placement, { seat: null, again: true, expiresAtMs });
     this.#wait(placement);
   }
 
@@ -231,7 +222,7 @@ export class MemoryTables {
     return this.#waiting.size > 0;
   }
 
-  /** Who waits, in the order they came. */
+  /** Who waits, in turn. */
   get queue(): readonly PlacementRow[] {
     this.#queue ??= [...this.#waiting].sort((a, b) => a.ticket - b.ticket);
     return this.#queue;

@@ -109,10 +109,7 @@ export class MemoryVms implements Vms {
       const released = seatsInOrder(vm).map((placement): NewEvent => {
         const next = placement.again ? "none" : "waiting";
         if (placement.again) tables.removePlacement(placement);
-        else {
-          const queuedAtMs = this.#nowMs();
-          tables.waitAgain(placement, { queuedAtMs, expiresAtMs: queuedAtMs + this.settings.waitMsMax });
-        }
+        else tables.waitAgain(placement, this.#nowMs() + this.settings.waitMsMax);
         return sessionReleased(vm, placement.sessionId, "vm-failed", next);
       });
       if (noCapacity) this.#openHolds(vm.provider, noCapacity);

@@ -107,10 +107,9 @@ export class VmStore implements Vms {
       await tx.query("delete from orchestrator.placements where vm_id = $1 and again", [vmId]);
       await tx.query(
         `update orchestrator.placements
-            set vm_id = null, units = null, assigned_at = null, again = true, expires_at = $2,
-                queued_at = $3, overtaken_at = null, eta_told_at = null, eta_at = null
+            set vm_id = null, units = null, assigned_at = null, again = true, expires_at = $2
           where vm_id = $1`,
-        [vmId, new Date(now.getTime() + this.options.waitMsMax), now],
+        [vmId, new Date(now.getTime() + this.options.waitMsMax)],
       );
       if (noCapacity) await openHolds(tx, vm.provider, noCapacity, now);
       const events = released.map(({ sessionId, again }) =>
