@@ -107,9 +107,10 @@ export async function mountOrchestrator(server: HttpServer, deps: OrchestratorDe
     for (const { provider } of sites.values()) provider.onChange(bells.reconcile.ring);
     for (const { what, everyMs, on, round } of replica.work(sites)) {
       const bell = on === undefined ? new Bell() : bells[on];
+      meters.workGoesWell(what, clock.now());
       const metered = async () => {
         await round();
-        meters.roundWentWell(what, clock.now());
+        meters.workGoesWell(what, clock.now());
       };
       running.push(keepDoing(what, metered, { bell, everyMs, signal: stop.signal, log }));
     }

@@ -1,11 +1,15 @@
 // What operators see of this replica's own work: what it answered, how long that took, and whether its rounds come.
 // What the fleet is, whoever made it so, is read at each scrape (fleet-gauges.ts).
-import type { ProviderId } from "../contracts/catalog.js";
+import { type ProviderId, providerId } from "../contracts/catalog.js";
 import type { Vm } from "../contracts/orchestrator.js";
 import { Counter, Gauge, Histogram, type Registry } from "../platform/metrics.js";
+import { failureCodes } from "./vm/reconcile.js";
 
-export const allocationOutcomes = ["assigned", "provisioning", "queued", "refused", "failed"] as const;
+const allocationOutcomes = ["assigned", "provisioning", "queued", "refused", "failed"] as const;
 type AllocationOutcome = (typeof allocationOutcomes)[number];
+/** Why a VM was given up; `reported`: its agent or an operator said so, in words of their own. */
+const failureReasons = [...failureCodes, "launch-failed", "capacity-exhausted", "reported"] as const;
+export type FailureReason = (typeof failureReasons)[number];
 /** What is committed in batches: seats given, seats given back, sessions that join the queue. */
 export type Batch = "seats" | "releases" | "queue";
 
@@ -28,7 +32,6 @@ export class FleetMeters {
       labelNames: ["outcome"],
       registers,
     });
-    for (const outcome of allocationOutcomes) this.#allocations.inc({ outcome }, 0);
     this.#allocationSeconds = new Histogram({
       name: "hotseat_allocation_seconds",
       help: "Time to answer an assign request",
@@ -44,7 +47,7 @@ export class FleetMeters {
     });
     this.#rounds = new Gauge({
       name: "hotseat_work_last_success_timestamp_seconds",
-      help: "When a round of this repeated work last went well, in Unix time",
+      help: "When a round of this repeated work last went well, in Unix time; before any did, when this process began",
       labelNames: ["work"],
       registers,
     });
@@ -68,7 +71,7 @@ export class FleetMeters {
     });
     this.#vmFailures = new Counter({
       name: "hotseat_vm_failures_total",
-      help: "VMs given up, by the reconciler's reason; reported: their agent or an operator said so",
+      help: "VMs given up, by why; reported: their agent or an operator said so",
       labelNames: ["provider", "reason"],
       registers,
     });
@@ -79,6 +82,16 @@ export class FleetMeters {
       buckets: [1, 2.5, 5, 10, 20, 40, 60, 90, 120, 180, 300],
       registers,
     });
+    this.#startAtZero();
+  }
+
+  /** So that the first of a kind is seen as an increase. */
+  #startAtZero(): void {
+    for (const outcome of allocationOutcomes) this.#allocations.inc({ outcome }, 0);
+    for (const provider of providerId.options) {
+      for (const kind of ["machine", "row"]) this.#orphans.inc({ provider, kind }, 0);
+      for (const reason of failureReasons) this.#vmFailures.inc({ provider, reason }, 0);
+    }
   }
 
   allocated(outcome: AllocationOutcome, seconds: number): void {
@@ -90,7 +103,7 @@ export class FleetMeters {
     this.#batchSessions.observe({ batch }, sessions);
   }
 
-  roundWentWell(work: string, atMs: number): void {
+  workGoesWell(work: string, atMs: number): void {
     this.#rounds.set({ work }, atMs / 1000);
   }
 
@@ -107,7 +120,7 @@ export class FleetMeters {
     this.#orphanMachines.set({ provider }, machines);
   }
 
-  vmFailed(provider: ProviderId, reason: string): void {
+  vmFailed(provider: ProviderId, reason: FailureReason): void {
     this.#vmFailures.inc({ provider, reason });
   }
 

@@ -1,5 +1,5 @@
 // What operators see of sessions.
-import { sessionStatus } from "../contracts/session.js";
+import { endReason, sessionStatus } from "../contracts/session.js";
 import type { Log } from "../platform/log.js";
 import { Counter, Gauge, Histogram, ReadGauges, type Registry } from "../platform/metrics.js";
 import type { Quotas } from "../platform/quotas.js";
@@ -31,6 +31,9 @@ export class SessionMetrics {
       labelNames: ["status", "reason"],
       registers,
     });
+    // So that the first of a kind is seen as an increase.
+    for (const status of ["ENDED", "FAILED"])
+      for (const reason of endReason.options) this.#over.inc({ status, reason }, 0);
     this.#untilConnected = new Histogram({
       name: "hotseat_session_connect_seconds",
       help: "From a session's creation to its player's first connection",

@@ -230,16 +230,15 @@ export class StoreStage {
   }
 
   /** And nothing has changed. */
-  async refuses(call: () => Promise<unknown>, type: ProblemType): Promise<Problem> {
+  async refuses(call: () => Promise<unknown>, type: ProblemType): Promise<void> {
     const before = await this.everything();
     const problem = await call().then(
       () => null,
       (error: unknown) => error,
     );
-    if (!(problem instanceof Problem)) throw new Error("it was not refused", { cause: problem });
-    expect(problem.type).toBe(type);
+    expect(problem).toBeInstanceOf(Problem);
+    expect((problem as Problem).type).toBe(type);
     expect(await this.everything()).toEqual(before);
-    return problem;
   }
 }
 

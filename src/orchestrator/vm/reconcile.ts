@@ -54,7 +54,7 @@ export type Action =
   | { readonly kind: "launch"; readonly vm: VmRecord }
   | { readonly kind: "launched"; readonly vm: VmRecord }
   | { readonly kind: "unreachable"; readonly vm: VmRecord }
-  | { readonly kind: "fail"; readonly vm: VmRecord; readonly code: string; readonly message: string }
+  | { readonly kind: "fail"; readonly vm: VmRecord; readonly code: FailureCode; readonly message: string }
   | { readonly kind: "terminate"; readonly vm: VmRecord; readonly reason: string }
   | {
       readonly kind: "destroy";
@@ -162,8 +162,10 @@ function actionFor(
 }
 
 export const lostCode = "vm-lost";
+export const failureCodes = ["launch-timeout", "boot-timeout", "agent-lost", lostCode] as const;
+export type FailureCode = (typeof failureCodes)[number];
 
-const fail = (vm: VmRecord, code: string, message: string): Action => ({ kind: "fail", vm, code, message });
+const fail = (vm: VmRecord, code: FailureCode, message: string): Action => ({ kind: "fail", vm, code, message });
 
 function lost(vm: VmRecord, seen: { instance: Instance | null } | null, { listedAtMs }: Times): Action | null {
   if (seen === null || seen.instance !== null || (vm.launchedAtMs ?? 0) >= listedAtMs) return null;

@@ -9,7 +9,7 @@ import { bootstrapPrefix } from "../../platform/auth.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Log } from "../../platform/log.js";
 import { hashKey } from "../../platform/secrets.js";
-import type { FleetMeters } from "../metrics.js";
+import type { FailureReason, FleetMeters } from "../metrics.js";
 import type { HoldPolicy } from "../placement/capacity-hold.js";
 import { CapacityError, type CapacityScope, type Provider, ProviderError } from "../providers/provider.js";
 import type { HeardSince, NoCapacity, Vms } from "../store.js";
@@ -176,7 +176,7 @@ export class Reconciler {
     }
   }
 
-  async #fail(vm: VmRecord, error: { code: string; message: string }, noCapacity?: NoCapacity): Promise<void> {
+  async #fail(vm: VmRecord, error: { code: FailureReason; message: string }, noCapacity?: NoCapacity): Promise<void> {
     await this.deps.vms.fail(vm.vmId, error, { noCapacity });
     this.deps.meters.vmFailed(vm.provider, error.code);
   }
