@@ -230,15 +230,16 @@ export class StoreStage {
   }
 
   /** And nothing has changed. */
-  async refuses(call: () => Promise<unknown>, type: ProblemType): Promise<void> {
+  async refuses(call: () => Promise<unknown>, type: ProblemType): Promise<Problem> {
     const before = await this.everything();
     const problem = await call().then(
       () => null,
       (error: unknown) => error,
     );
-    expect(problem).toBeInstanceOf(Problem);
-    expect((problem as Problem).type).toBe(type);
+    if (!(problem instanceof Problem)) throw new Error("it was not refused", { cause: problem });
+    expect(problem.type).toBe(type);
     expect(await this.everything()).toEqual(before);
+    return problem;
   }
 }
 

@@ -5,6 +5,7 @@ import { noMemory } from "../../src/orchestrator/autoscaling/scaling-plan.js";
 import { cursorAfter } from "../../src/orchestrator/events/cursor.js";
 import type { FleetNotice, SignalNotice } from "../../src/orchestrator/store.js";
 import { nextStatus } from "../../src/orchestrator/vm/lifecycle.js";
+import { Quotas } from "../../src/platform/quotas.js";
 import { memorySubject, rules, StoreStage, type StoreUnderTest, sqlSubject, startMs } from "../support/store-stage.js";
 
 const key = { kty: "OKP", crv: "Ed25519", x: "x" } as const;
@@ -77,6 +78,25 @@ describe.each([
       await stage.refuses(() => create("vm-3", { vmsMax: 1 }), "capacity-exhausted");
       await stage.refuses(() => create("vm-3", { eurPerHourMax: 0.4 }), "capacity-exhausted");
       expect((await create("vm-3", {})).status).toBe("PROVISIONING");
+    });
+
+    test("are made for a tenant as many as it may have; the house's and those that are over do not count", async () => {
+      const { vms, placements } = stage.store;
+      const limited = { ...rules, quotas: new Quotas({ acme: { vmsMax: 1 } }) };
+      const create = (vmId: string, tenant: string | null) =>
+        vms.create({ vmId, region: "us-east-1", templateId: "L4-90", provider: "simulated", tenant }, limited);
+      for (const tenant of ["acme", "beta", "beta", null]) await create(`vm-${tenant}-${stage.nowMs++}`, tenant);
+      const [theirs] = (await vms.list({ limit: 9, tenant: "acme" })).vms;
+      const refused = await stage.refuses(() => create("vm-4", "acme"), "quota-exceeded");
+      expect(refused.extra.quota).toEqual({ limit: "vms", max: 1, used: 1 });
+      expect(await placements.useByTenant()).toEqual(
+        new Map([
+          ["acme", { waiting: 0, vms: 1 }],
+          ["beta", { waiting: 0, vms: 2 }],
+        ]),
+      );
+      await vms.terminate(theirs!.vmId, end);
+      expect((await create("vm-4", "acme")).tenant).toBe("acme");
     });
 
     test("take their version one further with each change, and are told of in that order", async () => {
@@ -227,7 +247,7 @@ describe.each([
       const { vms } = stage.store;
       for (const vmId of ["vm-1", "vm-3", "vm-2"]) await stage.provision(vmId);
       stage.nowMs += 5;
-      await stage.provision("vm-4", { region: "eu-west-1", templateId: "A16" });
+      await stage.provision("vm-4", { region: "eu-west-1", templateId: "A16", tenant: "acme" });
       await vms.markLaunched("vm-3");
       await vms.markReady("vm-3");
       await stage.give(["s1", "vm-3"]);
@@ -240,6 +260,7 @@ describe.each([
       expect(await ids({ status: ["IN_USE", "READY"] })).toEqual(["vm-3"]);
       expect(await ids({ region: "eu-west-1" })).toEqual(["vm-4"]);
       expect(await ids({ templateId: "A16", status: ["PROVISIONING"] })).toEqual(["vm-4"]);
+      expect(await ids({ tenant: "acme" })).toEqual(["vm-4"]);
       expect(await ids({ sessionId: "s1" })).toEqual(["vm-3"]);
       expect(await ids({ reachable: "false" })).toEqual([]);
       await stage.refuses(() => vms.list({ limit: 1, cursor: "nonsense" }), "invalid-request");
@@ -582,6 +603,19 @@ describe.each([
       ]);
     });
 
+    test("makes VMs in the name of who waits, none past what its tenant may have", async () => {
+      const limited = new StoreStage(subject, { quotas: new Quotas({ acme: { vmsMax: 1 } }) });
+      const wish = { presetId: "default-competitive" } as const;
+      const of = (tenant: string, ...ids: string[]) => ids.map((id) => stage.session(id, { ...wish, tenant }));
+      await limited.enqueue(...of("acme", "a1", "a2", "a3"), ...of("beta", "b1", "b2"));
+      expect(await limited.store.placements.useByTenant()).toEqual(
+        new Map([
+          ["acme", { waiting: 3, vms: 1 }],
+          ["beta", { waiting: 2, vms: 2 }],
+        ]),
+      );
+    });
+
     test("gives a seat that frees to the first who can use it, and says so in the decision", async () => {
       const { placements, decisions } = stage.store;
       const full = new StoreStage(subject, { places: () => ({ provider: "simulated", vmsMax: 0 }) });
@@ -659,7 +693,7 @@ describe.each([
         return { launches: [place], drains: ["vm-2", "vm-1"], memory, pools: [] };
       });
       expect(scaled.drained).toEqual(["vm-1"]);
-      expect(scaled.made).toEqual([{ ...place, vmId: expect.any(String), provider: "simulated" }]);
+      expect(scaled.made).toEqual([{ ...place, vmId: expect.any(String), provider: "simulated", tenant: null }]);
       expect((await vms.get(scaled.made[0]!.vmId)).status).toBe("PROVISIONING");
       expect(await vms.get("vm-1")).toMatchObject({ status: "DRAINING", version: 4 });
       expect(await vms.get("vm-2")).toMatchObject({ status: "IN_USE", version: 4 });

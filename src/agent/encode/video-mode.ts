@@ -68,7 +68,8 @@ export function modeFor(asked: VideoMode, sustains: VideoMode): ChosenMode {
 const inWords = ({ width, height, fps }: VideoMode) => `${width}×${height} at ${fps} frames per second`;
 
 const bitsPerPixel = 0.12;
-const bitrateKbpsFloor = 1_000;
+/** Below it there is no picture worth playing by. */
+export const bitrateKbpsFloor = 1_000;
 
 /**
  * The bitrate to stream a mode at: 0.12 bit per pixel (720p60: 6.6 Mbit/s), within the seat's bounds, whose lower one

@@ -21,6 +21,7 @@ export interface Viewer {
 
 const keyframeGapMsMin = 250;
 const soundBehindMax = 5;
+const bitrateStep = 0.03;
 /** Node's timers fire up to a millisecond late; the rest of the wait is spent letting input in. */
 const timerSlackMs = 1;
 
@@ -39,17 +40,20 @@ export class Pipeline {
   #lastTick = -1;
   #soundPieces = 0;
   #gameMs = 0;
+  #bitrateKbps: number;
 
   private constructor(parts: {
     source: GameSource;
     picture: Buffer;
     encoder: VideoEncoder;
+    bitrateKbps: number;
     sound: OpusEncoder;
     failed: (error: unknown) => void;
   }) {
     this.#source = parts.source;
     this.#picture = parts.picture;
     this.#encoder = parts.encoder;
+    this.#bitrateKbps = parts.bitrateKbps;
     this.#sound = parts.sound;
     this.#failed = parts.failed;
   }
@@ -64,7 +68,7 @@ export class Pipeline {
     const { source, bitrateKbps, threads, failed } = options;
     const picture = Buffer.alloc(pictureBytes(source.mode));
     const encoder = await VideoEncoder.open({ mode: source.mode, picture, bitrateKbps, threads });
-    return new Pipeline({ source, picture, encoder, sound: await OpusEncoder.open(), failed });
+    return new Pipeline({ source, picture, encoder, bitrateKbps, sound: await OpusEncoder.open(), failed });
   }
 
   /** From the next frame on, which is a keyframe, everything goes to this viewer and to no other. */
@@ -83,6 +87,13 @@ export class Pipeline {
 
   requestKeyframe(): void {
     this.#keyframes.request();
+  }
+
+  /** Takes effect within 15 frames; changes too small to see are not worth the encoder's restart of its rate control. */
+  setBitrate(kbps: number): void {
+    if (Math.abs(kbps - this.#bitrateKbps) < bitrateStep * this.#bitrateKbps) return;
+    this.#bitrateKbps = kbps;
+    this.#encoder.setBitrate(kbps);
   }
 
   async close(): Promise<void> {

@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { probe } from "../encode/probe.js";
 import { encoderThreads, videoEncoderName } from "../encode/video-encoder.js";
-import { bitrateKbpsFor, modeFor } from "../encode/video-mode.js";
+import { bitrateKbpsFloor, bitrateKbpsFor, modeFor } from "../encode/video-mode.js";
 import type { GameSource } from "../games/game-source.js";
 import type { Game } from "../games/games.js";
 import { Pipeline } from "./pipeline.js";
@@ -106,7 +106,14 @@ export class SessionProcess {
     const bitrateKbps = bitrateKbpsFor(source.mode, seat);
     const failed = (error: unknown) => this.#finish("stream-failed", inWords(error));
     const pipeline = await Pipeline.open({ source, bitrateKbps, threads: encoderThreads(cores), failed });
-    this.#session = new Session({ source, pipeline, bitrateKbps, network, idleMs: seat.idleMs, tell });
+    this.#session = new Session({
+      source,
+      pipeline,
+      bitrate: { kbpsMin: bitrateKbpsFloor, kbpsMax: bitrateKbps },
+      network,
+      idleMs: seat.idleMs,
+      tell,
+    });
     source.exited.then((detail) => this.#finish("game-exited", detail), failed);
     tell({
       type: "started",

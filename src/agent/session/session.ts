@@ -8,6 +8,7 @@ import type { IceServer } from "../../contracts/session.js";
 import type { IceCandidate } from "../../contracts/signalling.js";
 import type { GameSource } from "../games/game-source.js";
 import { isKeepalive, PlayerInput } from "../input/player-input.js";
+import type { RateBounds } from "../webrtc/congestion/bandwidth-estimate.js";
 import { type MediaNetwork, Peer } from "../webrtc/peer.js";
 import { UnusableOfferError } from "../webrtc/sdp.js";
 import { livenessLimits, lostBecause } from "./liveness.js";
@@ -42,7 +43,7 @@ type State = (FromChild & { type: "state" })["state"];
 export interface SessionOptions {
   readonly source: GameSource;
   readonly pipeline: Pipeline;
-  readonly bitrateKbps: number;
+  readonly bitrate: RateBounds;
   readonly network: MediaNetwork;
   readonly idleMs: number;
   readonly tell: (message: FromChild) => void;
@@ -137,10 +138,10 @@ export class Session {
   }
 
   #link(connectionId: string, iceServers: readonly IceServer[]): Link {
-    const { network, bitrateKbps, tell } = this.#options;
+    const { network, bitrate, tell } = this.#options;
     const nowMs = performance.now();
     const peer = new Peer(
-      { name: connectionId, iceServers, network, bitrateKbps },
+      { name: connectionId, iceServers, network, bitrate },
       {
         candidate: (candidate) => tell({ type: "candidate", connectionId, candidate }),
         connected: () => this.#takeOver(link),
@@ -150,6 +151,9 @@ export class Session {
           link.heardAtMs = performance.now();
         },
         keyframeWanted: () => this.#options.pipeline.requestKeyframe(),
+        bandwidth: (kbps) => {
+          if (link === this.#player) this.#options.pipeline.setBitrate(kbps);
+        },
       },
     );
     const input = new PlayerInput();

@@ -13,6 +13,8 @@ import type { IceServer } from "../../contracts/session.js";
 import type { IceCandidate } from "../../contracts/signalling.js";
 import { type AccessUnit, videoClockRate } from "../encode/video-encoder.js";
 import { soundFormat } from "../games/game-source.js";
+import { BandwidthEstimate, type RateBounds } from "./congestion/bandwidth-estimate.js";
+import { SentPackets } from "./congestion/sent-packets.js";
 import { nativeIceServers } from "./ice-servers.js";
 import { type Feedback, isRtcp, parseRtcp, roundTripMs } from "./rtcp.js";
 import { RtpStream } from "./rtp-stream.js";
@@ -36,6 +38,8 @@ export interface PeerEvents {
   /** Anything at all arrived from the browser. */
   heard(): void;
   keyframeWanted(): void;
+  /** What the path carries, by now, kbit/s. */
+  bandwidth(kbps: number): void;
 }
 
 const cname = "hotseat";
@@ -57,18 +61,19 @@ export class Peer {
   #soundTrack: Track | null = null;
   #video: RtpStream | null = null;
   #sound: RtpStream | null = null;
-  readonly #bitrateKbps: number;
+  readonly #sent = new SentPackets();
+  readonly #bandwidth: BandwidthEstimate;
   #roundTripMs = 0;
   #reports: NodeJS.Timeout | null = null;
   #ended = false;
 
   constructor(
-    options: { name: string; iceServers: readonly IceServer[]; network: MediaNetwork; bitrateKbps: number },
+    options: { name: string; iceServers: readonly IceServer[]; network: MediaNetwork; bitrate: RateBounds },
     events: PeerEvents,
   ) {
     const { bindAddress, portMin, portMax } = options.network;
     this.#events = events;
-    this.#bitrateKbps = options.bitrateKbps;
+    this.#bandwidth = new BandwidthEstimate(options.bitrate.kbpsMax, options.bitrate);
     this.#connection = new PeerConnection(options.name, {
       iceServers: nativeIceServers(options.iceServers),
       disableAutoNegotiation: true,
@@ -116,6 +121,7 @@ export class Peer {
       cname,
       extensions: { playoutDelay: video.playoutDelayId, transportSequence: video.transportSequenceId },
       rtx: video.rtxPayloadType === null ? null : { ssrc: sources.rtxSsrc, payloadType: video.rtxPayloadType },
+      sent: video.transportSequenceId === null ? null : this.#sent,
       firstSequence: randomInt(0x1_0000),
       send: (packet) => videoTrack.sendMessageBinary(packet),
     });
@@ -172,6 +178,7 @@ export class Peer {
       cname,
       extensions: { playoutDelay: null, transportSequence: null },
       rtx: null,
+      sent: null,
       firstSequence: randomInt(0x1_0000),
       send: (packet) => track.sendMessageBinary(packet),
     });
@@ -226,10 +233,13 @@ export class Peer {
     if (feedback.type === "pli" || feedback.type === "fir") {
       this.#events.keyframeWanted();
     } else if (feedback.type === "nack" && feedback.ssrc === ssrc) {
-      const context = { nowMs: performance.now(), roundTripMs: this.#roundTripMs, bitrateKbps: this.#bitrateKbps };
+      const context = { nowMs: performance.now(), roundTripMs: this.#roundTripMs, bitrateKbps: this.#bandwidth.kbps };
       this.#whileOpen(this.#videoTrack, () => {
         if (this.#video?.resend(feedback.sequences, context)) this.#events.keyframeWanted();
       });
+    } else if (feedback.type === "transport") {
+      this.#bandwidth.update(this.#sent.match(feedback), performance.now(), this.#roundTripMs);
+      this.#events.bandwidth(this.#bandwidth.kbps);
     } else if (feedback.type === "report" && feedback.ssrc === ssrc) {
       const measured = roundTripMs(Date.now(), feedback.lastSenderReport, feedback.delaySinceLastSenderReport);
       if (measured !== null) this.#roundTripMs = measured;

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { SentPackets } from "./congestion/sent-packets.js";
 import { extensionBlock, h264Payloads, nalUnits, rtpBytesMax } from "./rtp.js";
 import { RtpStream, type RtpStreamOptions } from "./rtp-stream.js";
 
@@ -81,6 +82,7 @@ function stream(options: Partial<RtpStreamOptions> = {}) {
     cname: "test",
     extensions: { playoutDelay: 5, transportSequence: 4 },
     rtx: { ssrc: 8, payloadType: 109 },
+    sent: null,
     firstSequence: 65_530,
     send: (packet) => {
       sizes.push(packet.length);
@@ -153,5 +155,16 @@ describe("a retransmission", () => {
     rtp.sendPayload(Buffer.from([1]), 0, 1);
     expect(rtp.resend([65_530], { nowMs: 2, roundTripMs: 10, bitrateKbps: 8_000 })).toBe(true);
     expect(sent).toHaveLength(1);
+  });
+
+  it("is remembered as a transmission of its own, with what was sent before", () => {
+    const packets = new SentPackets();
+    const { rtp, sent, sizes } = stream({ sent: packets });
+    rtp.sendAccessUnit(annexB([Buffer.alloc(2_000, 0x41)], true), { timestamp: 9, keyframe: false, nowMs: 100 });
+    rtp.resend([sent[0]!.sequence], { nowMs: 120, roundTripMs: 10, bitrateKbps: 8_000 });
+    const feedback = sent.map((_, sequence) => ({ sequence, arrivalMs: 500 + sequence }));
+    const reported = packets.match({ type: "transport", feedbackCount: 0, packets: feedback });
+    expect(reported.map(({ bytes }) => bytes)).toEqual(sizes);
+    expect(reported.map(({ sentAtMs }) => sentAtMs)).toEqual([100, 100, 120]);
   });
 });
