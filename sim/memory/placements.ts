@@ -8,7 +8,8 @@ import type { Fleet } from "../../src/orchestrator/placement/fleet.js";
 import { FleetIndex } from "../../src/orchestrator/placement/fleet-index.js";
 import { hasRoom, queuePassMax } from "../../src/orchestrator/placement/placement-store.js";
 import { unitsFor } from "../../src/orchestrator/placement/seats.js";
-import { planWaiting, type WaitingPlan, type WaitingSession } from "../../src/orchestrator/placement/waiting.js";
+import { type Round, roundAfter, serveInTurn } from "../../src/orchestrator/placement/turns.js";
+import { planWaiting, type WaitingPlan } from "../../src/orchestrator/placement/waiting.js";
 import { noFreeSeat, sessionElsewhere, takesNoSessions } from "../../src/orchestrator/refusals.js";
 import type {
   NewPlacement,
@@ -48,13 +49,13 @@ export class MemoryPlacements implements Placements {
     return this.tables.someoneWaits;
   }
 
-  async readQueue(): Promise<readonly WaitingSession[]> {
-    return readQueue(this.tables);
+  async readQueue(): Promise<MemoryQueue> {
+    return readQueue(this.tables, this.settings.clock.now());
   }
 
   async position(sessionId: string): Promise<number | null> {
     const placement = this.#waiting(sessionId);
-    return placement && this.tables.queue.indexOf(placement) + 1;
+    return placement && lineOf(this.tables.queue).indexOf(placement) + 1;
   }
 
   async waitingByRegion(): Promise<Map<RegionId, number>> {
@@ -92,14 +93,14 @@ export class MemoryPlacements implements Placements {
       if (!takesSessions(vm.status)) throw takesNoSessions(vm);
       if (!hasRoom(candidate(vm), demand)) throw noFreeSeat(vm);
       const why = namedDecision(candidate(vm), demand);
-      this.#sit(known ?? tables.addPlacement(placement), vm, why);
+      this.#sit(known ?? tables.addPlacement(placement, this.settings.clock.now()), vm, why);
       return seatedVm(vm);
     });
   }
 
   async enqueue(placements: readonly NewPlacement[]): Promise<void> {
     this.tables.commit(() => {
-      for (const placement of placements) this.tables.addPlacement(placement);
+      for (const placement of placements) this.tables.addPlacement(placement, this.settings.clock.now());
       this.#settle();
     });
   }
@@ -122,25 +123,33 @@ export class MemoryPlacements implements Placements {
     const { tables } = this;
     if (!tables.someoneWaits) return;
     const nowMs = this.settings.clock.now();
-    const queue = readQueue(tables).filter(({ expiresAtMs }) => expiresAtMs > nowMs);
-    if (queue.length > 0) {
+    const queue = readQueue(tables, nowMs);
+    if (queue.waiting.length > 0) {
       const fleet = readFleet(tables, nowMs);
-      const plan = planWaiting({ ...this.settings, fleet, waiting: queue, nowMs });
-      this.#seatPlanned(queue, fleet, plan);
+      const plan = planWaiting({ ...this.settings, fleet, queue, nowMs });
+      tables.round = roundAfter(tables.round, this.#seatPlanned(queue.waiting, fleet, plan));
+      for (const sessionId of plan.overtaken) {
+        const waits = this.#waiting(sessionId);
+        if (waits !== null) waits.overtakenAtMs = nowMs;
+      }
       if (plan.launches.length > 0) insertVms(tables, plan.launches, new Date(nowMs));
     }
     this.#expire(nowMs);
   }
 
-  #seatPlanned(queue: readonly PlacementRow[], fleet: Fleet, { outcomes }: WaitingPlan): void {
+  /** Answers who got a seat, in turn. */
+  #seatPlanned(waiting: readonly PlacementRow[], fleet: Fleet, { outcomes }: WaitingPlan): PlacementRow[] {
     const index = FleetIndex.of(fleet.vms, () => 0);
-    for (const [i, outcome] of outcomes.entries()) {
-      if (outcome.kind !== "seat") continue;
-      const { demand } = queue[i]!;
+    const chosen = outcomes
+      .flatMap((outcome, i) => (outcome.kind === "seat" ? [{ placement: waiting[i]!, ...outcome }] : []))
+      .sort((a, b) => a.position - b.position);
+    return chosen.map(({ placement, vmId }) => {
+      const { demand } = placement;
       const tally = index.tally(demand, demand.regions);
-      const choice = index.chosen(outcome.vmId, demand, demand.regions)!;
-      this.#sit(queue[i]!, this.tables.vm(outcome.vmId), decisionOf("queue", choice, tally, demand.regions[0]!));
-    }
+      const choice = index.chosen(vmId, demand, demand.regions)!;
+      this.#sit(placement, this.tables.vm(vmId), decisionOf("queue", choice, tally, demand.regions[0]!));
+      return placement;
+    });
   }
 
   #expire(nowMs: number): void {
@@ -173,7 +182,19 @@ export class MemoryPlacements implements Placements {
 
 const seatedVm = ({ vmId, region, templateId, provider }: VmRow): SeatedVm => ({ vmId, region, templateId, provider });
 
-export const readQueue = (tables: MemoryTables): readonly PlacementRow[] => tables.queue.slice(0, queuePassMax);
+export interface MemoryQueue {
+  readonly waiting: readonly PlacementRow[];
+  readonly round: Round;
+}
+
+export function readQueue({ queue, round }: MemoryTables, nowMs: number): MemoryQueue {
+  const waiting = queue.filter(({ expiresAtMs }) => expiresAtMs > nowMs);
+  if (waiting.length <= queuePassMax) return { waiting, round };
+  const first = lineOf(waiting).slice(0, queuePassMax);
+  return { waiting: first.sort((a, b) => a.ticket - b.ticket), round };
+}
+
+const lineOf = (waiting: readonly PlacementRow[]): PlacementRow[] => serveInTurn(waiting, new Set(), () => false);
 
 export function readFleet(tables: MemoryTables, nowMs: number): Fleet {
   const held = new Set<string>();

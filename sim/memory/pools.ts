@@ -21,7 +21,10 @@ export class MemoryPools implements Pools {
       const { tables } = this;
       const nowMs = this.settings.clock.now();
       const fleet = readFleet(tables, nowMs);
-      const { launches, drains, memory } = plan({ fleet, waiting: readQueue(tables), memory: tables.pools }, nowMs);
+      const { launches, drains, memory } = plan(
+        { fleet, queue: readQueue(tables, nowMs), memory: tables.pools },
+        nowMs,
+      );
       const { places, newVmId } = this.settings;
       const made = launches.map((place) => ({
         ...place,

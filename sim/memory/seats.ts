@@ -85,7 +85,7 @@ export class MemorySeats implements Seats {
 
   #seat({ placement, units, why }: ChosenSeat, vm: VmRow, at: Date): void {
     const { tables } = this;
-    tables.sit(tables.addPlacement(placement), vm, units, at.getTime());
+    tables.sit(tables.addPlacement(placement, null), vm, units, at.getTime());
     tables.decisions.set(placement.sessionId, { vmId: vm.vmId, decidedAt: at, why });
   }
 

@@ -14,6 +14,7 @@ import type { CapacityHold } from "../../src/orchestrator/placement/capacity-hol
 import type { Demand } from "../../src/orchestrator/placement/demand.js";
 import { placeKey } from "../../src/orchestrator/placement/fleet.js";
 import type { KnownVm } from "../../src/orchestrator/placement/fleet-index.js";
+import type { Round } from "../../src/orchestrator/placement/turns.js";
 import type { NewVm } from "../../src/orchestrator/placement/waiting.js";
 import type { FleetNotice, SignalNotice } from "../../src/orchestrator/store.js";
 import { nextStatusOr409, noSuchVm, type VmChange } from "../../src/orchestrator/vm/lifecycle.js";
@@ -56,6 +57,9 @@ export interface PlacementRow {
   readonly ticket: number;
   again: boolean;
   expiresAtMs: number;
+  /** Since when it waits, or waited; null: it never did. */
+  queuedAtMs: number | null;
+  overtakenAtMs: number | null;
   /** Null: it waits. */
   seat: { readonly vm: VmRow; readonly units: number; readonly assignedAtMs: number } | null;
 }
@@ -88,6 +92,8 @@ export class MemoryTables {
   readonly decisions = new Map<string, { vmId: string; decidedAt: Date; why: string }>();
   /** By `placeKey`. */
   readonly holds = new Map<string, CapacityHold>();
+  /** Which tenants had a turn in the queue's present round. */
+  round: Round = new Set();
   /** By `placeKey`. */
   pools: ReadonlyMap<string, PoolMemory> = new Map();
   /** By `placeKey`. */
@@ -179,6 +185,7 @@ export class MemoryTables {
   /** As waiting; one that is known already stays as it is. */
   addPlacement(
     placement: Pick<PlacementRow, "sessionId" | "tenant" | "demand" | "spec"> & { expiresAt: Date },
+    queuedAtMs: number | null,
   ): PlacementRow {
     const known = this.placements.get(placement.sessionId);
     if (known !== undefined) return known;
@@ -191,6 +198,8 @@ export class MemoryTables {
       ticket: ++this.#tickets,
       again: false,
       expiresAtMs: expiresAt.getTime(),
+      queuedAtMs,
+      overtakenAtMs: null,
       seat: null,
     };
     this.placements.set(sessionId, row);
@@ -206,9 +215,9 @@ export class MemoryTables {
   }
 
   /** Off its VM, whose units are not changed here, and back into the queue. */
-  waitAgain(placement: PlacementRow, expiresAtMs: number): void {
+  waitAgain(placement: PlacementRow, times: { queuedAtMs: number; expiresAtMs: number }): void {
     placement.seat?.vm.seats.delete(placement);
-    Object.assign(placement, { seat: null, again: true, expiresAtMs });
+    Object.assign(placement, { seat: null, again: true, overtakenAtMs: null, ...times });
     this.#wait(placement);
   }
 
@@ -222,7 +231,7 @@ export class MemoryTables {
     return this.#waiting.size > 0;
   }
 
-  /** Who waits, in turn. */
+  /** Who waits, in the order they came. */
   get queue(): readonly PlacementRow[] {
     this.#queue ??= [...this.#waiting].sort((a, b) => a.ticket - b.ticket);
     return this.#queue;

@@ -109,7 +109,10 @@ export class MemoryVms implements Vms {
       const released = seatsInOrder(vm).map((placement): NewEvent => {
         const next = placement.again ? "none" : "waiting";
         if (placement.again) tables.removePlacement(placement);
-        else tables.waitAgain(placement, this.#nowMs() + this.settings.waitMsMax);
+        else {
+          const queuedAtMs = this.#nowMs();
+          tables.waitAgain(placement, { queuedAtMs, expiresAtMs: queuedAtMs + this.settings.waitMsMax });
+        }
         return sessionReleased(vm, placement.sessionId, "vm-failed", next);
       });
       if (noCapacity) this.#openHolds(vm.provider, noCapacity);

@@ -21,7 +21,7 @@ import type { Demand } from "./placement/demand.js";
 import type { Fleet, PlaceRules } from "./placement/fleet.js";
 import type { KnownVm, VmState } from "./placement/fleet-index.js";
 import type { Budget, GrowthRules } from "./placement/growth.js";
-import type { NewVm, WaitingSession } from "./placement/waiting.js";
+import type { NewVm, Queue } from "./placement/waiting.js";
 import type { CapacityScope } from "./providers/provider.js";
 import type { Survey, VmRecord } from "./vm/reconcile.js";
 
@@ -75,8 +75,8 @@ export interface Vms {
   /** @throws Problem not-found, stale-version, illegal-transition */
   drain(vmId: string, options: { reason: string; deadlineAt: Date; expected?: ExpectedVersions }): Promise<Vm>;
   /**
-   * Its sessions go back to the queue, each once in its life; a second time they hold nothing. `noCapacity` opens
-   * holds. @throws Problem not-found, stale-version, illegal-transition
+   * Its sessions go back to the queue, to its front, each once in its life; a second time they hold nothing.
+   * `noCapacity` opens holds. @throws Problem not-found, stale-version, illegal-transition
    */
   fail(
     vmId: string,
@@ -147,9 +147,9 @@ export interface Placements {
   waitingDemand(sessionId: string): Promise<Demand | null>;
   readFleet(): Promise<Fleet>;
   someoneWaits(): Promise<boolean>;
-  /** Who waits, in their order; at most the first 1,000. */
-  readQueue(): Promise<readonly WaitingSession[]>;
-  /** 1 is next; null: it does not wait. */
+  /** Who waits; of more than 1,000 those whose turns come first. */
+  readQueue(): Promise<Queue>;
+  /** As the turns are if all can be served, whoever had one in the present round; 1 is next; null: it does not wait. */
   position(sessionId: string): Promise<number | null>;
   /** How many wait for each region first. */
   waitingByRegion(): Promise<Map<RegionId, number>>;
@@ -259,7 +259,7 @@ export interface Pools {
 
 export interface PoolReading {
   readonly fleet: Fleet;
-  readonly waiting: readonly WaitingSession[];
+  readonly queue: Queue;
   /** By `placeKey`. */
   readonly memory: ReadonlyMap<string, PoolMemory>;
 }

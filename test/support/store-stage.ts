@@ -187,7 +187,7 @@ export class StoreStage {
   }
 
   async queue(): Promise<string[]> {
-    return (await this.store.placements.readQueue()).map(({ sessionId }) => sessionId);
+    return (await this.store.placements.readQueue()).waiting.map(({ sessionId }) => sessionId);
   }
 
   async events(): Promise<VmEvent[]> {

@@ -53,8 +53,9 @@ export async function startDatabase(): Promise<TestDatabase> {
 export async function emptyFleet(db: Database): Promise<void> {
   await db.query(`
     delete from orchestrator.vms where status <> 'TEMPLATE';
-    truncate orchestrator.placements, orchestrator.leases, orchestrator.outbox, orchestrator.capacity_holds, orchestrator.launch_times,
-      orchestrator.low_pools, orchestrator.pools, orchestrator.simulated_instances`);
+    truncate orchestrator.placements, orchestrator.leases, orchestrator.outbox, orchestrator.capacity_holds,
+      orchestrator.launch_times, orchestrator.low_pools, orchestrator.pools, orchestrator.queue_round,
+      orchestrator.seat_times, orchestrator.simulated_instances`);
 }
 
 export interface TestOrchestrator extends AsyncDisposable {

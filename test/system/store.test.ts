@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { VmStatus } from "../../src/contracts/orchestrator.js";
 import { noMemory } from "../../src/orchestrator/autoscaling/scaling-plan.js";
 import { cursorAfter } from "../../src/orchestrator/events/cursor.js";
+import { overtakenMsMax } from "../../src/orchestrator/placement/kept-free.js";
 import type { FleetNotice, SignalNotice } from "../../src/orchestrator/store.js";
 import { nextStatus } from "../../src/orchestrator/vm/lifecycle.js";
 import { Quotas } from "../../src/platform/quotas.js";
@@ -633,6 +634,43 @@ describe.each([
       expect(await placements.someoneWaits()).toBe(false);
     });
 
+    test("serves tenants by turns, round after round", async () => {
+      const full = new StoreStage(subject, { places: () => ({ provider: "simulated", vmsMax: 0 }) });
+      await stage.ready("vm-1");
+      await stage.give(["s1", "vm-1"], ["s2", "vm-1"], ["s3", "vm-1"], ["s4", "vm-1"]);
+      await full.enqueue(...["a1", "a2", "a3", "a4"].map((id) => full.session(id, { ...near, tenant: "a" })));
+      await full.enqueue(...["b1", "b2"].map((id) => full.session(id, { ...near, tenant: "b" })));
+      for (const leaving of ["s1", "s2", "s3", "s4"]) {
+        await full.leave(leaving);
+        await full.store.placements.settle();
+      }
+      expect((await full.told()).filter((event) => event.startsWith("SessionAssigned")).slice(4)).toEqual(
+        ["a1", "b1", "a2", "b2"].map((id) => `SessionAssigned ${id} vm-1`),
+      );
+    });
+
+    test("keeps a VM free for one who was overtaken for long, until it has room", async () => {
+      const full = new StoreStage(subject, { places: () => ({ provider: "simulated", vmsMax: 0 }) });
+      const { placements } = full.store;
+      await stage.ready("vm-1");
+      await stage.give(["s1", "vm-1"], ["s2", "vm-1"], ["s3", "vm-1"], ["s4", "vm-1"]);
+      await full.enqueue(
+        full.session("whole", { ...near, presetId: "default-competitive" }),
+        ...["t1", "t2", "t3"].map((id) => full.session(id, near)),
+      );
+      const seatsAfter = async (...leaving: readonly string[]) => {
+        for (const sessionId of leaving) await full.leave(sessionId);
+        await placements.settle();
+        return Promise.all(["whole", "t1", "t2", "t3"].map((id) => full.whereIs(id)));
+      };
+      expect(await seatsAfter("s1")).toEqual(["waiting", "vm-1", "waiting", "waiting"]);
+      full.nowMs += overtakenMsMax - 1;
+      expect(await seatsAfter("s2")).toEqual(["waiting", "vm-1", "vm-1", "waiting"]);
+      full.nowMs += 1;
+      expect(await seatsAfter("s3")).toEqual(["waiting", "vm-1", "vm-1", "waiting"]);
+      expect(await seatsAfter("s4", "t1", "t2")).toEqual(["vm-1", null, null, "waiting"]);
+    });
+
     test("lets go of those who waited too long, and tells them", async () => {
       const full = new StoreStage(subject, { places: () => ({ provider: "simulated", vmsMax: 0 }) });
       await full.enqueue(full.session("s1", { waitMs: 1_000 }), full.session("s2", { waitMs: 2_000 }));
@@ -688,8 +726,8 @@ describe.each([
       await stage.readies("vm-1", "vm-2");
       await stage.give(["s1", "vm-2"]);
       const memory = new Map([["us-east-1/L4-360", { ...noMemory, scaledOutAtMs: startMs }]]);
-      const scaled = await pools.scale(({ fleet, waiting, memory: before }, nowMs) => {
-        expect([fleet.vms.length, waiting.length, before.size, nowMs]).toEqual([2, 0, 0, startMs]);
+      const scaled = await pools.scale(({ fleet, queue, memory: before }, nowMs) => {
+        expect([fleet.vms.length, queue.waiting.length, before.size, nowMs]).toEqual([2, 0, 0, startMs]);
         return { launches: [place], drains: ["vm-2", "vm-1"], memory, pools: [] };
       });
       expect(scaled.drained).toEqual(["vm-1"]);

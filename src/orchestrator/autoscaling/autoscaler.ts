@@ -60,9 +60,9 @@ export class Autoscaler {
     await holds.forget(new Date(clock.now() - holdMsMax));
   }
 
-  #plan({ fleet, waiting, memory }: PoolReading, nowMs: number): ScalingPlan {
+  #plan({ fleet, queue, memory }: PoolReading, nowMs: number): ScalingPlan {
     const { places, settingsOf, warm, growth: rules, chains } = this.deps;
-    const { vms } = planWaiting({ fleet, ...rules, waiting, nowMs, newVmId: () => "" });
+    const { vms } = planWaiting({ fleet, ...rules, queue, nowMs, newVmId: () => "" });
     const growth = new Growth({ ...fleet, vms }, rules);
     const plan = scalingPlan({ vms, growth, places, settingsOf, warm, chains, memory, nowMs });
     this.#states = plan.pools;

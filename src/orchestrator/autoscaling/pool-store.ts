@@ -77,7 +77,7 @@ async function readPools(tx: Queryable, now: Date): Promise<PoolReading> {
   const memory = new Map(
     rows.map(({ region, templateId, ...pool }): [string, PoolMemory] => [placeKey(region, templateId), pool]),
   );
-  return { fleet: await readFleet(tx, now), waiting: await readQueue(tx), memory };
+  return { fleet: await readFleet(tx, now), queue: await readQueue(tx, now), memory };
 }
 
 /** The `placeKey`s of pools that remember something else, or nothing, afterwards. */

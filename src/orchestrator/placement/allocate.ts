@@ -30,7 +30,7 @@ import { type Chosen, FleetIndex, type KnownVm, type Tally } from "./fleet-index
 import { type Defer, GroupCommit, type GroupCommitLimits } from "./group-commit.js";
 import type { GrowthRules } from "./growth.js";
 import { place } from "./place.js";
-import { type Outcome, planWaiting } from "./waiting.js";
+import { type Outcome, planWaiting, type Standing } from "./waiting.js";
 
 /** Lost races after which a session queues instead: the queue's passes exclude each other, so it loses no more. */
 const racesMax = 5;
@@ -234,16 +234,15 @@ export class Allocator {
   async #answer(sessionId: string, placement: Placement): Promise<Assignment> {
     if (placement.kind === "seated") return assigned(sessionId, placement.vm);
     const { placements, growth, clock } = this.deps;
+    const [fleet, queue] = [await placements.readFleet(), await placements.readQueue()];
+    const index = queue.waiting.findIndex((waiting) => waiting.sessionId === sessionId);
+    const { outcomes } = planWaiting({ ...growth, fleet, queue, nowMs: clock.now(), newVmId: () => "" });
+    const standing = outcomes[index];
+    if (standing !== undefined) return waits(sessionId, placement.region, standing);
     const position = await placements.position(sessionId);
-    // Here and below: seated or gone since it was last seen to wait.
+    // Seated or gone since it was last seen to wait.
     if (position === null) return this.get(sessionId);
-    const fleet = await placements.readFleet();
-    const queue = await placements.readQueue();
-    const index = queue.findIndex((waiting) => waiting.sessionId === sessionId);
-    if (index < 0 && position <= queue.length) return this.get(sessionId);
-    const waiting = queue.slice(0, index + 1);
-    const { outcomes } = planWaiting({ fleet, ...growth, waiting, nowMs: clock.now(), newVmId: () => "" });
-    return waits(sessionId, placement.region, position, outcomes.at(-1) ?? longQueue);
+    return waits(sessionId, placement.region, { ...longQueue, position });
   }
 
   /** Many ask for the same: one and the same demand, so that it is worked out, counted for and sent once. */
@@ -295,16 +294,17 @@ const assigned = (sessionId: string, { vmId, region, templateId, provider }: Sea
   provider,
 });
 
-function waits(sessionId: string, first: RegionId, position: number, outcome: Outcome): Assignment {
+function waits(sessionId: string, first: RegionId, standing: Standing): Assignment {
+  const { position } = standing;
   const queued = { status: "QUEUED", sessionId, region: first, position } as const;
-  switch (outcome.kind) {
+  switch (standing.kind) {
     case "seat":
       return { ...queued, etaSeconds: 1, reason: "A seat is free and being given." };
     case "under-way": {
-      const { region, etaSeconds } = outcome;
+      const { region, etaSeconds } = standing;
       return { status: "PROVISIONING", sessionId, region, position, etaSeconds, reason: "A VM is starting for it." };
     }
     case "queued":
-      return { ...queued, etaSeconds: null, reason: outcome.reason };
+      return { ...queued, etaSeconds: null, reason: standing.reason };
   }
 }

@@ -30,14 +30,8 @@ import { type Fleet, type FleetVm, placeKey } from "./fleet.js";
 import { FleetIndex } from "./fleet-index.js";
 import type { GrowthRules } from "./growth.js";
 import { type SeatHolder, unitsFor, unitsPerVm } from "./seats.js";
-import { planWaiting, type WaitingPlan } from "./waiting.js";
-
-interface QueueRow {
-  readonly sessionId: string;
-  readonly tenant: string;
-  readonly demand: Demand;
-  readonly expiresAt: Date;
-}
+import { type Round, roundAfter } from "./turns.js";
+import { planWaiting, type Queue, type WaitingPlan, type WaitingSession } from "./waiting.js";
 
 /** How many of the queue one pass looks at; the rest follow when these are placed or gone. */
 export const queuePassMax = 1_000;
@@ -86,17 +80,17 @@ export class PlacementStore implements Placements {
     return waits;
   }
 
-  /** Who waits, first come first; at most the first 1,000. */
-  readQueue(): Promise<QueueRow[]> {
-    return readQueue(this.db);
+  /** Who waits; of very many at most 1,000, the first of each tenant. */
+  readQueue(): Promise<Queue> {
+    return readQueue(this.db, this.#now());
   }
 
   /** 1 is next; null: it does not wait. */
   async position(sessionId: string): Promise<number | null> {
     const row = await this.db.maybeOne<{ position: number }>(
-      `select (select count(*) from orchestrator.placements ahead
-                where ahead.vm_id is null and ahead.ticket <= own.ticket) as position
-         from orchestrator.placements own where own.session_id = $1 and own.vm_id is null`,
+      `select position from (
+         select session_id, row_number() over (${lineOrder}) as position from (${waitingRows}) waiting) line
+        where session_id = $1`,
       [sessionId],
     );
     return row?.position ?? null;
@@ -133,11 +127,7 @@ export class PlacementStore implements Placements {
       const placement = placementFor(seen);
       const { sessionId } = placement;
       const vm = await lockVm(tx, vmId);
-      await insertPlacements(tx, [placement]);
-      const held = await tx.one<{ vmId: string | null; demand: Demand; spec: SeatSpec }>(
-        `select vm_id as "vmId", demand, spec from orchestrator.placements where session_id = $1 for update`,
-        [sessionId],
-      );
+      const held = await this.#lockPlacement(tx, placement);
       if (held.vmId === vmId) return seen;
       if (held.vmId !== null) throw sessionElsewhere(sessionId, held.vmId);
       if (!takesSessions(vm.status)) throw takesNoSessions(vm);
@@ -147,10 +137,22 @@ export class PlacementStore implements Placements {
     });
   }
 
+  /** Its row, as waiting if there was none. One that is there already may be gone before it is locked. */
+  async #lockPlacement(tx: Queryable, placement: NewPlacement) {
+    for (;;) {
+      await insertPlacements(tx, [placement], this.#now());
+      const held = await tx.maybeOne<{ vmId: string | null; demand: Demand; spec: SeatSpec }>(
+        `select vm_id as "vmId", demand, spec from orchestrator.placements where session_id = $1 for update`,
+        [placement.sessionId],
+      );
+      if (held !== null) return held;
+    }
+  }
+
   /** Puts new sessions in the queue, in this order, and places whoever can be placed, themselves perhaps. */
   async enqueue(placements: readonly NewPlacement[]): Promise<void> {
     // Committed before VMs are locked: nobody waits for both at once.
-    await insertPlacements(this.db, placements);
+    await insertPlacements(this.db, placements, this.#now());
     await this.settle();
   }
 
@@ -176,34 +178,42 @@ export class PlacementStore implements Placements {
 
   async #settle(tx: Queryable): Promise<void> {
     const now = this.#now();
-    const seen = await readQueue(tx);
-    const queue = seen.filter(({ expiresAt }) => expiresAt > now);
-    if (queue.length > 0) {
+    const queue = await readQueue(tx, now);
+    if (queue.waiting.length > 0) {
       const fleet = await readFleet(tx, now);
-      const plan = planWaiting({ ...this.options, fleet, waiting: queue, nowMs: now.getTime() });
-      await this.#seatPlanned(tx, queue, fleet, plan);
+      const plan = planWaiting({ ...this.options, fleet, queue, nowMs: now.getTime() });
+      const seated = await this.#seatPlanned(tx, queue, fleet, plan);
+      await writeRound(tx, queue.round, roundAfter(queue.round, seated));
+      if (plan.overtaken.length > 0)
+        await tx.query(
+          "update orchestrator.placements set overtaken_at = $2 where session_id = any($1::text[]) and vm_id is null",
+          [plan.overtaken, now],
+        );
       if (plan.launches.length > 0) await insertVms(tx, plan.launches, now);
     }
     await this.#expire(tx, now);
   }
 
-  async #seatPlanned(tx: Queryable, queue: readonly QueueRow[], fleet: Fleet, plan: WaitingPlan): Promise<void> {
-    const chosen = plan.outcomes.flatMap((outcome, i) =>
-      outcome.kind === "seat" ? [{ ...queue[i]!, vmId: outcome.vmId }] : [],
-    );
-    if (chosen.length === 0) return;
+  /** Answers who got the seat planned for it, in turn. */
+  async #seatPlanned(tx: Queryable, queue: Queue, fleet: Fleet, plan: WaitingPlan): Promise<WaitingSession[]> {
+    const chosen = plan.outcomes
+      .flatMap((outcome, i) => (outcome.kind === "seat" ? [{ session: queue.waiting[i]!, ...outcome }] : []))
+      .sort((a, b) => a.position - b.position);
+    if (chosen.length === 0) return [];
     const index = FleetIndex.of(fleet.vms, () => 0);
     const vms = await lockVms(tx, [...new Set(chosen.map(({ vmId }) => vmId))]);
-    let lost = false;
-    for (const placement of chosen) {
-      const { vmId, demand } = placement;
+    const seated: WaitingSession[] = [];
+    for (const { session, vmId } of chosen) {
+      const { demand } = session;
       const vm = vms.get(vmId);
       const tally = index.tally(demand, demand.regions);
       const choice = index.chosen(vmId, demand, demand.regions);
-      if (vm === undefined || choice === null || !hasRoom(vm, demand)) lost = true;
-      else vms.set(vmId, await this.#sit(tx, vm, placement, decisionOf("queue", choice, tally, demand.regions[0]!)));
+      if (vm === undefined || choice === null || !hasRoom(vm, demand)) continue;
+      vms.set(vmId, await this.#sit(tx, vm, session, decisionOf("queue", choice, tally, demand.regions[0]!)));
+      seated.push(session);
     }
-    if (lost) await appendEvents(tx, [], this.#now(), ["waiting"]);
+    if (seated.length < chosen.length) await appendEvents(tx, [], this.#now(), ["waiting"]);
+    return seated;
   }
 
   async #expire(tx: Queryable, now: Date): Promise<void> {
@@ -262,12 +272,12 @@ export const hasRoom = (
 ): boolean => takesSessions(vm.status) && vm.reachable && vm.usedUnits + unitsFor(vm, demand.preset) <= unitsPerVm;
 
 /** As waiting, in this order; those that are known already stay as they are. */
-async function insertPlacements(db: Queryable, placements: readonly NewPlacement[]): Promise<void> {
+async function insertPlacements(db: Queryable, placements: readonly NewPlacement[], now: Date): Promise<void> {
   await db.query(
     {
       name: "placements-insert",
-      text: `insert into orchestrator.placements (session_id, tenant, demand, spec, expires_at)
-             select sid, tenant, demand, spec, expires from jsonb_to_recordset($1::jsonb)
+      text: `insert into orchestrator.placements (session_id, tenant, demand, spec, expires_at, queued_at)
+             select sid, tenant, demand, spec, expires, $2 from jsonb_to_recordset($1::jsonb)
                  as r (ord integer, sid text, tenant text, demand jsonb, spec jsonb, expires timestamptz)
               order by ord on conflict (session_id) do nothing`,
     },
@@ -282,15 +292,50 @@ async function insertPlacements(db: Queryable, placements: readonly NewPlacement
           expires: expiresAt,
         })),
       ),
+      now,
     ],
   );
 }
 
-export function readQueue(tx: Queryable): Promise<QueueRow[]> {
-  return tx.query<QueueRow>(
-    `select session_id as "sessionId", tenant, demand, expires_at as "expiresAt" from orchestrator.placements
-      where vm_id is null order by ticket limit ${queuePassMax}`,
+/** `nth`: of its tenant's. */
+const waitingRows = `select session_id, tenant, demand, again, ticket, overtaken_at, expires_at,
+  row_number() over (partition by tenant order by ticket) as nth from orchestrator.placements where vm_id is null`;
+/** By turns, but for who had one in the present round: enough to choose whom a pass looks at. */
+const lineOrder = "order by again desc, nth, ticket";
+
+export async function readQueue(tx: Queryable, now: Date): Promise<Queue> {
+  const rows = await tx.query<Omit<WaitingSession, "demand"> & { demand: string; ticket: number }>(
+    {
+      name: "queue-read",
+      text: `select session_id as "sessionId", tenant, demand::text as demand, again, ticket,
+                    (extract(epoch from overtaken_at) * 1000)::float8 as "overtakenAtMs"
+               from (${waitingRows}) waiting where expires_at > $1 ${lineOrder} limit ${queuePassMax}`,
+    },
+    [now],
   );
+  const round = await tx.query<{ tenant: string }>("select tenant from orchestrator.queue_round");
+  const demands = new Map<string, Demand>();
+  for (const { demand } of rows) if (!demands.has(demand)) demands.set(demand, JSON.parse(demand) as Demand);
+  return {
+    waiting: rows
+      .sort((a, b) => a.ticket - b.ticket)
+      .map(({ sessionId, tenant, again, overtakenAtMs, demand }) => ({
+        sessionId,
+        tenant,
+        again,
+        overtakenAtMs,
+        demand: demands.get(demand)!,
+      })),
+    round: new Set(round.map(({ tenant }) => tenant)),
+  };
+}
+
+async function writeRound(tx: Queryable, before: Round, after: Round): Promise<void> {
+  const gone = [...before].filter((tenant) => !after.has(tenant));
+  const come = [...after].filter((tenant) => !before.has(tenant));
+  if (gone.length > 0) await tx.query("delete from orchestrator.queue_round where tenant = any($1::text[])", [gone]);
+  if (come.length > 0)
+    await tx.query("insert into orchestrator.queue_round (tenant) select unnest($1::text[])", [come]);
 }
 
 export async function readFleet(tx: Queryable, now: Date): Promise<Fleet> {

@@ -10,9 +10,12 @@ import type { Budget } from "./growth.js";
 import { unitsFor } from "./seats.js";
 import { planWaiting, type WaitingSession } from "./waiting.js";
 
-const session = (sessionId: string, fields: object = {}): WaitingSession => ({
+const session = (sessionId: string, fields: object = {}, own: Partial<WaitingSession> = {}): WaitingSession => ({
   sessionId,
   tenant: "acme",
+  again: false,
+  overtakenAtMs: null,
+  ...own,
   demand: demandOf(placementRequest.parse({ gameId: "demo", client: "api", ...fields }), fallbackChains),
 });
 const vm = (vmId: string, fields: Partial<FleetVm> = {}): FleetVm => ({
@@ -50,7 +53,8 @@ function plan(
   quotas = new Quotas({}),
 ) {
   let made = 0;
-  return planWaiting({ fleet, places, budget, quotas, waiting, nowMs: 10_000, newVmId: () => `new-${++made}` });
+  const queue = { waiting, round: new Set<string>() };
+  return planWaiting({ fleet, places, budget, quotas, queue, nowMs: 10_000, newVmId: () => `new-${++made}` });
 }
 
 const kinds = (result: ReturnType<typeof plan>) => result.outcomes.map(({ kind }) => kind);
@@ -121,6 +125,19 @@ describe("planWaiting", () => {
     expect(kinds(plan(fleet, waiting, upTo(0)))).toEqual(["queued", "seat"]);
   });
 
+  test("gives seats to tenants by turns", () => {
+    const fleet = fleetOf([vm("vm", { status: "IN_USE", usedUnits: 15 })]);
+    const waiting = ["a", "a", "a", "b", "b"].map((tenant, i) => session(`s${i}`, {}, { tenant }));
+    const { outcomes } = plan(fleet, waiting, upTo(0));
+    expect(outcomes.map(({ kind, position }) => [kind, position])).toEqual([
+      ["seat", 1],
+      ["seat", 3],
+      ["queued", 5],
+      ["seat", 2],
+      ["queued", 4],
+    ]);
+  });
+
   test("counts on VMs under way before making another, and says when they are expected", () => {
     const fleet = fleetOf([vm("coming", { status: "BOOTING", createdAtMs: 4_000 })], {
       launchMs: new Map([[launchKey("simulated", "L4-360"), 15_000]]),
@@ -128,8 +145,8 @@ describe("planWaiting", () => {
     const waiting = Array.from({ length: 5 }, (_, i) => session(`s${i}`));
     const { outcomes, launches } = plan(fleet, waiting);
     expect(launches).toHaveLength(1);
-    expect(outcomes[0]).toEqual({ kind: "under-way", region: "us-east-1", etaSeconds: 9 });
-    expect(outcomes[4]).toEqual({ kind: "under-way", region: "us-east-1", etaSeconds: null });
+    expect(outcomes[0]).toEqual({ kind: "under-way", region: "us-east-1", etaSeconds: 9, position: 1 });
+    expect(outcomes[4]).toEqual({ kind: "under-way", region: "us-east-1", etaSeconds: null, position: 5 });
   });
 
   test("by soonest a free seat far goes before a VM near; by nearest the VM is made near", () => {

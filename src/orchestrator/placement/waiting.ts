@@ -1,22 +1,33 @@
-// What becomes of the sessions that wait, decided for all of them together, first come first served.
+// What becomes of the sessions that wait, decided for all of them together, by turns (turns.ts).
 //
-// Each in turn gets a free seat, or is counted onto a VM under way, or has a VM made for it, or stays queued; what it
+// Each in its turn gets a free seat, or is counted onto a VM under way, or has a VM made for it, or stays queued; what it
 // gets is taken from what the next ones see. So one waiting session never makes a second VM, and a seat that frees goes
-// to the first who can use it. One whom nothing fits holds up nobody behind. By `soonest` a free seat or a VM under way
-// down the chain comes before a new VM near; by `nearest` each region is exhausted before the next.
+// to the first who can use it. By `soonest` a free seat or a VM under way down the chain comes before a new VM near; by
+// `nearest` each region is exhausted before the next.
+//
+// One whom nothing fits holds up nobody behind, and does not starve either: kept-free.ts.
 import type { ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
-import type { Quotas } from "../../platform/quotas.js";
 import { isUnderWay } from "../vm/lifecycle.js";
 import type { Demand } from "./demand.js";
-import { etaSeconds, type Fleet, type FleetVm, type PlaceRules, placeKey } from "./fleet.js";
-import { type Budget, Growth, type GrowthRules } from "./growth.js";
+import { etaSeconds, type Fleet, type FleetVm, placeKey } from "./fleet.js";
+import { Growth, type GrowthRules } from "./growth.js";
+import { keptFree, Overtaking } from "./kept-free.js";
 import { misfit, place, servesClient } from "./place.js";
 import { freeSeats, unitsFor } from "./seats.js";
+import { type Round, serveInTurn, type Turn } from "./turns.js";
 
-export interface WaitingSession {
+export interface WaitingSession extends Turn {
   readonly sessionId: string;
-  readonly tenant: string;
+  /** Who asks for the same shares the object, so that it is looked at once. */
   readonly demand: Demand;
+  /** Since when others have been seated where it could have been; null: nobody was. */
+  readonly overtakenAtMs: number | null;
+}
+
+export interface Queue {
+  /** In the order they came. */
+  readonly waiting: readonly WaitingSession[];
+  readonly round: Round;
 }
 
 export interface NewVm {
@@ -33,37 +44,44 @@ export type Outcome =
   | { readonly kind: "under-way"; readonly region: RegionId; readonly etaSeconds: number | null }
   | { readonly kind: "queued"; readonly reason: string };
 
+export type Standing = Outcome & {
+  /** 1 is next. */
+  readonly position: number;
+};
+
 export interface WaitingPlan {
   /** One for each session, in the order given. */
-  readonly outcomes: readonly Outcome[];
+  readonly outcomes: readonly Standing[];
+  /** Who was overtaken for the first time. */
+  readonly overtaken: readonly string[];
   readonly launches: readonly NewVm[];
   /** The fleet once all of this is done: who waits has his seat on it, also on VMs under way. */
   readonly vms: readonly FleetVm[];
 }
 
-export function planWaiting(options: {
-  fleet: Fleet;
-  places: PlaceRules;
-  budget: Budget;
-  quotas: Quotas;
-  waiting: readonly WaitingSession[];
-  nowMs: number;
-  newVmId: () => string;
-}): WaitingPlan {
-  const { fleet, places, budget, quotas, waiting, nowMs, newVmId } = options;
-  const vms = fleet.vms.map((vm) => ({ ...vm }));
-  const growth = new Growth(fleet, { places, budget, quotas });
-  const launches: NewVm[] = [];
+type PlannedVm = { -readonly [K in keyof FleetVm]: FleetVm[K] };
 
-  const seat = (demand: Demand, regions: readonly RegionId[]): Outcome | null => {
-    const { vm } = place(vms, demand, regions);
+export function planWaiting(
+  options: GrowthRules & { fleet: Fleet; queue: Queue; nowMs: number; newVmId: () => string },
+): WaitingPlan {
+  const { fleet, places, queue, nowMs, newVmId } = options;
+  const vms: PlannedVm[] = fleet.vms.map((vm) => ({ ...vm }));
+  const byId = new Map(vms.map((vm) => [vm.vmId, vm]));
+  const underWay = vms.filter(({ status }) => isUnderWay(status));
+  const growth = new Growth(fleet, options);
+  const launches: NewVm[] = [];
+  const kept = keptFree(vms, queue.waiting, nowMs);
+  const keptVms = new Set(kept.values());
+  const open = keptVms.size === 0 ? vms : vms.filter((vm) => !keptVms.has(vm));
+
+  const seat = (demand: Demand, regions: readonly RegionId[], own: PlannedVm | undefined): Outcome | null => {
+    const { vm } = place(own === undefined ? open : [...open, own], demand, regions);
     return vm && { kind: "seat", vmId: vm.vmId, units: take(vm, demand) };
   };
 
   const join = (demand: Demand, regions: readonly RegionId[]): Outcome | null => {
-    const [vm] = vms
-      .filter((vm) => isUnderWay(vm.status) && regions.includes(vm.region) && misfit(vm, demand) === null)
-      .filter((vm) => freeSeats(vm, demand.preset) > 0)
+    const [vm] = underWay
+      .filter((vm) => regions.includes(vm.region) && misfit(vm, demand) === null && freeSeats(vm, demand.preset) > 0)
       .sort((a, b) => a.createdAtMs - b.createdAtMs || regions.indexOf(a.region) - regions.indexOf(b.region));
     if (vm === undefined) return null;
     take(vm, demand);
@@ -76,35 +94,79 @@ export function planWaiting(options: {
         const { provider } = places(region, templateId);
         if (!servesClient(provider, demand.client) || growth.refusal(region, templateId, tenant) !== null) continue;
         const made = { vmId: newVmId(), region, templateId, provider, tenant };
-        const vm = underWay(made, nowMs);
+        const vm = provisioning(made, nowMs);
         launches.push(made);
         vms.push(vm);
+        underWay.push(vm);
         growth.count(vm);
         return join(demand, [region]);
       }
     return null;
   };
 
-  const outcomes = waiting.map((session): Outcome => {
+  const find = (session: WaitingSession, own: PlannedVm | undefined): Outcome => {
     const { demand } = session;
     const rounds = demand.policy === "nearest" ? demand.regions.map((region) => [region]) : [demand.regions];
     for (const regions of rounds) {
-      const outcome = seat(demand, regions) ?? join(demand, regions) ?? launch(session, regions);
+      const outcome = seat(demand, regions, own) ?? join(demand, regions) ?? launch(session, regions);
       if (outcome !== null) return outcome;
     }
-    return { kind: "queued", reason: whyQueued(session, fleet, { places, budget, quotas }, growth) };
+    return { kind: "queued", reason: whyQueued(session, fleet, options, growth) };
+  };
+
+  const found = new Map<WaitingSession, Outcome>();
+  const nothing = new Nothing();
+  const overtaking = new Overtaking();
+  const line = serveInTurn(queue.waiting, queue.round, (session) => {
+    const own = kept.get(session.sessionId);
+    const before = launches.length;
+    const outcome = (own === undefined ? nothing.found(session) : null) ?? find(session, own);
+    found.set(session, outcome);
+    if (launches.length > before) nothing.forget();
+    if (outcome.kind === "queued") {
+      nothing.remember(session, outcome);
+      overtaking.passedOver(session);
+    }
+    const vm = outcome.kind === "seat" ? byId.get(outcome.vmId) : undefined;
+    if (vm !== undefined && vm !== own) overtaking.seated(vm);
+    return outcome.kind !== "queued";
   });
-  return { outcomes, launches, vms };
+  const positions = new Map(line.map((session, i) => [session, i + 1]));
+  const outcomes = queue.waiting.map(
+    (session): Standing => ({ ...found.get(session)!, position: positions.get(session)! }),
+  );
+  return { outcomes, overtaken: overtaking.overtaken, launches, vms };
 }
 
-function take(vm: { -readonly [K in keyof FleetVm]: FleetVm[K] }, demand: Demand): number {
+/**
+ * Room only gets less, until a VM is made. So where one found nothing, the next of the tenant that asks for the same need
+ * not look.
+ */
+class Nothing {
+  #outcomes = new Map<Demand, Map<string, Outcome>>();
+
+  found({ demand, tenant }: WaitingSession): Outcome | null {
+    return this.#outcomes.get(demand)?.get(tenant) ?? null;
+  }
+
+  remember({ demand, tenant }: WaitingSession, outcome: Outcome): void {
+    const tenants = this.#outcomes.get(demand) ?? new Map<string, Outcome>();
+    this.#outcomes.set(demand, tenants.set(tenant, outcome));
+  }
+
+  forget(): void {
+    this.#outcomes.clear();
+  }
+}
+
+function take(vm: PlannedVm, demand: Demand): number {
   const units = unitsFor(vm, demand.preset);
   vm.usedUnits += units;
   vm.sessions += 1;
   return units;
 }
 
-const underWay = (vm: NewVm, createdAtMs: number): FleetVm => ({
+const provisioning = (vm: NewVm, createdAtMs: number): FleetVm => ({
   ...vm,
   status: "PROVISIONING",
   reachable: true,

@@ -107,9 +107,10 @@ export class VmStore implements Vms {
       await tx.query("delete from orchestrator.placements where vm_id = $1 and again", [vmId]);
       await tx.query(
         `update orchestrator.placements
-            set vm_id = null, units = null, assigned_at = null, again = true, expires_at = $2
+            set vm_id = null, units = null, assigned_at = null, again = true, expires_at = $2,
+                queued_at = $3, overtaken_at = null, eta_told_at = null, eta_at = null
           where vm_id = $1`,
-        [vmId, new Date(now.getTime() + this.options.waitMsMax)],
+        [vmId, new Date(now.getTime() + this.options.waitMsMax), now],
       );
       if (noCapacity) await openHolds(tx, vm.provider, noCapacity, now);
       const events = released.map(({ sessionId, again }) =>
