@@ -9,7 +9,12 @@ import { FleetIndex } from "../../src/orchestrator/placement/fleet-index.js";
 import { hasRoom, queuePassMax } from "../../src/orchestrator/placement/placement-store.js";
 import { unitsFor } from "../../src/orchestrator/placement/seats.js";
 import { type Round, roundAfter, serveInTurn } from "../../src/orchestrator/placement/turns.js";
-import { planWaiting, type WaitingPlan } from "../../src/orchestrator/placement/waiting.js";
+import {
+  planWaiting,
+  type Queue,
+  type WaitingPlan,
+  type WaitingSession,
+} from "../../src/orchestrator/placement/waiting.js";
 import { noFreeSeat, sessionElsewhere, takesNoSessions } from "../../src/orchestrator/refusals.js";
 import type {
   NewPlacement,
@@ -49,8 +54,16 @@ export class MemoryPlacements implements Placements {
     return this.tables.someoneWaits;
   }
 
-  async readQueue(): Promise<MemoryQueue> {
-    return readQueue(this.tables, this.settings.clock.now());
+  async readQueue(): Promise<Queue> {
+    const { waiting, round } = readQueue(this.tables, this.settings.clock.now());
+    const copy = ({ sessionId, tenant, again, overtakenAtMs, demand }: PlacementRow): WaitingSession => ({
+      sessionId,
+      tenant,
+      again,
+      overtakenAtMs,
+      demand,
+    });
+    return { waiting: waiting.map(copy), round };
   }
 
   async position(sessionId: string): Promise<number | null> {

@@ -122,7 +122,7 @@ export class MemoryTables {
       this.#add(
         { vmId: `template-${templateId}`, templateId, region: "us-east-1", provider: "local", tenant: null },
         "TEMPLATE",
-        nowMs(),
+        0,
       );
   }
 

@@ -71,6 +71,7 @@ export async function sqlSubject(): Promise<SqlSubject> {
       );
       await database.query(
         `delete from orchestrator.vms where status <> 'TEMPLATE';
+         update orchestrator.vms set created_at = 'epoch';
          truncate ${tables.map(({ name }) => name).join()} restart identity`,
       );
     },
@@ -202,11 +203,11 @@ export class StoreStage {
 
   /** Whatever a reader could see of the store. */
   async everything(): Promise<unknown> {
-    const { vms, placements, holds } = this.store;
+    const { vms, holds } = this.store;
     return {
       vms: await vms.list({ limit: 500 }),
       records: await this.records(),
-      queue: await placements.readQueue(),
+      queue: await this.queue(),
       fleet: await this.fleet(),
       holds: await holds.read(),
       events: await this.events(),

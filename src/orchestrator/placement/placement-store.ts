@@ -218,8 +218,10 @@ export class PlacementStore implements Placements {
 
   async #expire(tx: Queryable, now: Date): Promise<void> {
     const expired = await tx.query<{ sessionId: string; demand: Demand }>(
-      `delete from orchestrator.placements where vm_id is null and expires_at <= $1
-       returning session_id as "sessionId", demand`,
+      `with expired as (
+         delete from orchestrator.placements where vm_id is null and expires_at <= $1
+         returning session_id, demand, ticket)
+       select session_id as "sessionId", demand from expired order by ticket`,
       [now],
     );
     const events = expired.map(({ sessionId, demand }): NewEvent => {

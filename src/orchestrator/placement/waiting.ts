@@ -80,9 +80,10 @@ export function planWaiting(
   };
 
   const join = (demand: Demand, regions: readonly RegionId[]): Outcome | null => {
+    const rankOf = (vm: FleetVm) => regions.indexOf(vm.region);
     const [vm] = underWay
       .filter((vm) => regions.includes(vm.region) && misfit(vm, demand) === null && freeSeats(vm, demand.preset) > 0)
-      .sort((a, b) => a.createdAtMs - b.createdAtMs || regions.indexOf(a.region) - regions.indexOf(b.region));
+      .sort((a, b) => a.createdAtMs - b.createdAtMs || rankOf(a) - rankOf(b) || (a.vmId < b.vmId ? -1 : 1));
     if (vm === undefined) return null;
     take(vm, demand);
     return { kind: "under-way", region: vm.region, etaSeconds: etaSeconds(vm, fleet.launchMs, nowMs) };
