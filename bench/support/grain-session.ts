@@ -1,0 +1,56 @@
+// A session's process whose game is noise, so that an encoder fills whatever rate it is given.
+import { SessionProcess } from "../../src/agent/session/session-process.js";
+import type { VideoMode } from "../../src/contracts/catalog.js";
+
+const films = 8;
+
+/** Blocks of 4 × 4 of random brightness, another film of them each frame. */
+function grain({ width, height }: VideoMode): Uint8Array[] {
+  let state = 1;
+  const random = () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+  return Array.from({ length: films }, () => {
+    const picture = new Uint8Array((width * height * 3) / 2).fill(128);
+    for (let y = 0; y < height; y += 4) {
+      const row = new Uint8Array(width);
+      for (let x = 0; x < width; x += 4) row.fill(100 + 60 * random(), x, x + 4);
+      for (let line = 0; line < 4; line++) picture.set(row, (y + line) * width);
+    }
+    return picture;
+  });
+}
+
+/** Resolves when it was told to stop. */
+export async function runGrainSession(): Promise<void> {
+  const end = new AbortController();
+  for (const event of ["SIGTERM", "SIGINT", "disconnect"]) process.on(event, () => end.abort());
+  const session = new SessionProcess({
+    games: {
+      grain: {
+        async open({ mode }) {
+          const pictures = grain(mode);
+          let frame = 0;
+          return {
+            mode,
+            exited: new Promise<string>(() => {}),
+            input() {},
+            draw(picture) {
+              picture.set(pictures[frame++ % films]!);
+            },
+            sound(samples) {
+              samples.fill(0);
+            },
+            async close() {},
+          };
+        },
+      },
+    },
+    cores: 2,
+    seed: 1,
+    tell: (message) => process.connected && process.send?.(message, undefined, undefined, () => {}),
+  });
+  process.on("message", (message) => session.receive(message));
+  await session.run(end.signal);
+}
