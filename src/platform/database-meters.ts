@@ -1,17 +1,18 @@
 // How the database is reached, for operators: asked at every scrape as every caller asks, through the pool.
 import type { Database } from "./database.js";
-import { Gauge, type Registry, within } from "./metrics.js";
+import { askedWithin, Gauge, type Registry } from "./metrics.js";
 
 const answerMsMax = 2_000;
 
 export function databaseMeters(registry: Registry, database: Database): void {
   const registers = [registry];
+  const ping = askedWithin(answerMsMax, () => database.query("select 1"));
   new Gauge({
     name: "hotseat_database_up",
     help: `1: the database answered this scrape within ${answerMsMax / 1000} s; 0: it did not`,
     registers,
     async collect() {
-      const answered = await within(answerMsMax, database.query("select 1")).then(
+      const answered = await ping().then(
         () => true,
         () => false, // why not is in the log of whoever needed it
       );

@@ -2,7 +2,8 @@
 // `_total` only on counters, which is why Node's own `*_total` gauges are left out.
 //
 // A scrape answers whatever is broken: what must be asked for (of the database, above all) is asked once a scrape, for
-// a few seconds at most, and when that fails its gauges are missing from the answer rather than wrong in it.
+// a few seconds at most, and when that fails its gauges are missing from the answer rather than wrong in it. What hangs
+// is not asked for again beside itself: scrapes must not fill the pool that they report on.
 import { type CollectFunction, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { platformRoutes } from "../contracts/routes.js";
 import { type HttpServer, serve } from "./http.js";
@@ -55,10 +56,13 @@ function countRequests({ app }: HttpServer, registry: Registry): void {
 
 /** Gauges that show what one reading says: all of them are read once a scrape, and missing from it when that fails. */
 export class ReadGauges<T> {
+  readonly #read: () => Promise<T>;
   #reading: Promise<T | null> | null = null;
 
   /** `what`: in words, for the log. */
-  constructor(private readonly from: { registry: Registry; what: string; read: () => Promise<T>; log: Log }) {}
+  constructor(private readonly from: { registry: Registry; what: string; read: () => Promise<T>; log: Log }) {
+    this.#read = askedWithin(readMsMax, from.read);
+  }
 
   add<L extends string>(
     config: { name: string; help: string; labelNames?: L[] },
@@ -75,8 +79,8 @@ export class ReadGauges<T> {
   }
 
   #current(): Promise<T | null> {
-    const { what, read, log } = this.from;
-    this.#reading ??= within(readMsMax, read())
+    const { what, log } = this.from;
+    this.#reading ??= this.#read()
       .catch((error: unknown) => {
         log.warn({ err: error }, `${what} could not be read: its metrics are missing from a scrape`);
         return null;
@@ -88,15 +92,26 @@ export class ReadGauges<T> {
   }
 }
 
-/** @throws Error when it takes longer; the work itself goes on */
-export async function within<T>(msMax: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${msMax} ms`)), msMax);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+/**
+ * Asks, and waits so long. While an earlier question is still open it does not ask again.
+ * @throws Error when there is no answer by then
+ */
+export function askedWithin<T>(msMax: number, ask: () => Promise<T>): () => Promise<T> {
+  let open = false;
+  return async () => {
+    if (open) throw new Error("an earlier question is not answered yet");
+    open = true;
+    const answer = ask().finally(() => {
+      open = false;
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${msMax} ms`)), msMax);
+    });
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
 }
