@@ -1,5 +1,6 @@
 // Builds dist/ from src/: the server's files one by one (dist mirrors src), the browser's as bundles. What a server
-// file reads beside itself (SQL, HTML, CSS) is copied. Benches become dist/bench/*.js, against the same dist.
+// file reads beside itself (SQL, HTML, CSS) is copied. Benches and the
+// simulation become dist/bench/*.js and dist/sim/*.js, against the same dist.
 import { cpSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,7 +22,7 @@ const benches = readdirSync(join(root, "bench"))
   .map((name) => join(root, "bench", name));
 
 const common = { logLevel: "warning", sourcemap: true, target: "es2022", format: "esm" };
-/** A bench names sources as `../src/…`; it runs against the built ones. */
+/** What stands beside src/ names sources as `../src/…`; it runs against the built ones. */
 const builtSources = {
   name: "built-sources",
   setup(build) {
@@ -30,6 +31,14 @@ const builtSources = {
       external: true,
     }));
   },
+};
+const outside = {
+  ...common,
+  bundle: true,
+  packages: "external",
+  plugins: [builtSources],
+  platform: "node",
+  target: "node20",
 };
 
 await Promise.all([
@@ -42,16 +51,11 @@ await Promise.all([
     minify: true,
     platform: "browser",
   }),
+  build({ ...outside, entryPoints: benches, outdir: join(fresh, "bench"), external: ["/assets/*"] }),
   build({
-    ...common,
-    entryPoints: benches,
-    outdir: join(fresh, "bench"),
-    bundle: true,
-    packages: "external",
-    external: ["/assets/*"],
-    plugins: [builtSources],
-    platform: "node",
-    target: "node20",
+    ...outside,
+    entryPoints: [join(root, "sim/main.ts"), join(root, "sim/worker.ts")],
+    outdir: join(fresh, "sim"),
   }),
 ]);
 for (const file of files.filter((file) => !file.endsWith(".ts"))) cpSync(file, join(fresh, relative(src, file)));

@@ -1,10 +1,20 @@
 // Work that is done again and again: when something rang for it, and anyway every so often.
 import type { Log } from "../platform/log.js";
 
+/** Runs it after so long, unless what it answers is called before. */
+export type Timer = (run: () => void, ms: number) => () => void;
+
+const realTimer: Timer = (run, ms) => {
+  const timer = setTimeout(run, ms);
+  return () => clearTimeout(timer);
+};
+
 /** Rings are counted, so that one which comes while its listener is busy is not missed. */
 export class Bell {
   #rings = 0;
   readonly #sleepers = new Set<() => void>();
+
+  constructor(readonly timer: Timer = realTimer) {}
 
   get rings(): number {
     return this.#rings;
@@ -20,12 +30,12 @@ export class Bell {
     if (this.#rings !== heard || signal.aborted) return;
     await new Promise<void>((resolve) => {
       const wake = () => {
-        clearTimeout(timer);
+        cancel();
         signal.removeEventListener("abort", wake);
         this.#sleepers.delete(wake);
         resolve();
       };
-      const timer = setTimeout(wake, msMax);
+      const cancel = this.timer(wake, msMax);
       signal.addEventListener("abort", wake);
       this.#sleepers.add(wake);
     });

@@ -57,7 +57,7 @@ export class Relay {
   /** Until the signal; woken by the bell. */
   async run(bell: Bell, signal: AbortSignal): Promise<void> {
     const { sink, meters, random, log } = this.deps;
-    const patience = new Bell();
+    const patience = new Bell(bell.timer);
     while (!signal.aborted) {
       const heard = bell.rings;
       try {

@@ -1,0 +1,82 @@
+// `npm run sim -- --seed N --days D [--seeds K]`. The last line says how many seeds ran and how many rules broke.
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { type Arguments, CommanderError, parseArguments } from "./arguments.js";
+import { faultTable, idleFaults, story, sum } from "./report.js";
+import { runSeed, type SeedResult } from "./run-seed.js";
+
+const dayMs = 24 * 3_600_000;
+const progressMs = 10_000;
+/** Seeds after which a kind of fault that never struck is a fault of the simulation. */
+const seedsForAllFaults = 50;
+
+async function main(): Promise<number> {
+  const args = parseArguments(process.argv.slice(2), availableParallelism());
+  const startedAt = performance.now();
+  const results: SeedResult[] = [];
+  const failed: SeedResult[] = [];
+  const progress = setInterval(() => {
+    console.log(`${results.length} of ${args.seeds} seeds, ${failed.length} broken, ${elapsed(startedAt)}`);
+  }, progressMs);
+  const done = (result: SeedResult) => {
+    results.push(result);
+    if (result.broken === null) return;
+    failed.push(result);
+    console.log(story(result, commandFor(args, result.seed)));
+  };
+  if (args.seeds === 1) {
+    const { seed, faults } = args;
+    done(await runSeed({ seed, faults, lastsMs: args.days * dayMs, print: args.trace ? console.log : null }));
+  } else await runAll(args, done);
+  clearInterval(progress);
+
+  console.log(faultTable(results));
+  const idle = args.faults && results.length >= seedsForAllFaults ? idleFaults(results) : [];
+  if (idle.length > 0) console.log(`in no seed: ${idle.join(", ")}`);
+  if (args.seeds === 1) console.log(`trace hash ${results[0]!.hash}`);
+  const [vms, sessions, events] = [
+    ({ vms }: SeedResult) => vms,
+    ({ sessions }: SeedResult) => sessions,
+    ({ events }: SeedResult) => events,
+  ].map((of) => sum(results.map(of)));
+  console.log(`${vms} VMs, ${sessions} sessions, ${events} events of the simulation in ${elapsed(startedAt)}`);
+  console.log(`${results.length} seeds run, ${failed.length} invariants broken`);
+  return failed.length + idle.length > 0 ? 1 : 0;
+}
+
+async function runAll(
+  { seed, seeds, workers, faults, days }: Arguments,
+  done: (result: SeedResult) => void,
+): Promise<void> {
+  const waiting = Array.from({ length: seeds }, (_, i) => seed + i).values();
+  const work = async () => {
+    const worker = new Worker(new URL("worker.js", import.meta.url));
+    try {
+      for (const next of waiting) {
+        worker.postMessage({ seed: next, faults, lastsMs: days * dayMs });
+        done(
+          await new Promise<SeedResult>((resolve, reject) => {
+            worker.once("message", resolve);
+            worker.once("error", reject);
+          }),
+        );
+        worker.removeAllListeners();
+      }
+    } finally {
+      await worker.terminate();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(workers, seeds) }, work));
+}
+
+const elapsed = (startedAt: number) => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
+
+const commandFor = ({ days, faults }: Arguments, seed: number) =>
+  `npm run sim -- --seed ${seed} --days ${days}${faults ? "" : " --no-faults"} --trace`;
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? 0 : 2;
+}
