@@ -9,7 +9,10 @@ import { ensureDependencies, explain, PrepareError, step } from "./prepare.mjs";
 /** Packages are unpacked here whose installation would start a server on this machine. */
 const unpackedDir = fileURLToPath(new URL("../.tools", import.meta.url));
 
-/** One entry a tool: its Debian package, where its program is, which variable names another place, what needs it. */
+/**
+ * One entry a tool: its Debian package, where its program is, which variable names another place (if any may), what needs
+ * it.
+ */
 const tools = [
   { package: "chromium", program: "/usr/bin/chromium", variable: "CHROMIUM_PATH", use: "browser tests and benches" },
   { package: "nats-server", program: "/usr/sbin/nats-server", variable: "NATS_SERVER_PATH", use: "tests of events" },
@@ -22,6 +25,15 @@ const tools = [
   },
   { package: "coturn", program: "/usr/bin/turnserver", variable: "TURNSERVER_PATH", use: "tests of TURN" },
   { package: "iproute2", program: "/sbin/ip", variable: "IP_PATH", use: "tests of TURN" },
+  ...["Xvfb:xvfb", "pulseaudio", "parec:pulseaudio-utils", "bwrap:bubblewrap"].map((tool) => {
+    const [program, name = program] = tool.split(":");
+    return { package: name, program: `/usr/bin/${program}`, use: "real games" };
+  }),
+  ...["chromium-bsu", "neverball"].map((game) => ({
+    package: game,
+    program: `/usr/games/${game}`,
+    use: "tests of real games",
+  })),
 ];
 /** Its package cannot be unpacked only, for what it needs, and starts a server open to everybody. */
 const unwantedService = "coturn";
@@ -38,7 +50,9 @@ async function install(missing) {
   const byHand = [
     ...missing.map((tool) => `${tool.package} is missing: ${placeOf(tool)} (for ${tool.use}).`),
     `Install it: sudo apt-get update && sudo apt-get install ${packagesOf(missing).join(" ")}`,
-    ...missing.map((tool) => `Or have it elsewhere and set ${tool.variable} to the program's path.`),
+    ...missing
+      .filter((tool) => tool.variable !== undefined)
+      .map((tool) => `Or have it elsewhere and set ${tool.variable} to the program's path.`),
   ].join("\n");
   const becomeRoot = rootPrefix();
   if (!isDebian() || becomeRoot === null) throw new PrepareError(byHand);

@@ -28,27 +28,26 @@ export async function runGrainSession(): Promise<void> {
   for (const event of ["SIGTERM", "SIGINT", "disconnect"]) process.on(event, () => end.abort());
   const session = new SessionProcess({
     games: {
-      grain: {
-        async open({ mode }) {
-          const pictures = grain(mode);
-          let frame = 0;
-          return {
-            mode,
-            exited: new Promise<string>(() => {}),
-            input() {},
-            draw(picture) {
-              picture.set(pictures[frame++ % films]!);
-            },
-            sound(samples) {
-              samples.fill(0);
-            },
-            async close() {},
-          };
-        },
+      prepare() {},
+      missing: async () => ({}),
+      async open(_seat, mode) {
+        const pictures = grain(mode);
+        let frame = 0;
+        return {
+          mode,
+          exited: new Promise<string>(() => {}),
+          input() {},
+          draw(picture) {
+            picture.set(pictures[frame++ % films]!);
+          },
+          sound(samples) {
+            samples.fill(0);
+          },
+          async close() {},
+        };
       },
     },
     cores: 2,
-    seed: 1,
     tell: (message) => process.connected && process.send?.(message, undefined, undefined, () => {}),
   });
   process.on("message", (message) => session.receive(message));

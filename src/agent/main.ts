@@ -1,7 +1,7 @@
 // The host agent: one supervisor per VM. It enrols, proves that the machine encodes, and then runs what the control
 // plane wants, each session in a process of its own. No native add-on is loaded here, so that none can take it down.
 import { randomBytes } from "node:crypto";
-import type { Capabilities } from "../contracts/catalog.js";
+import type { Capabilities, GameProgram } from "../contracts/catalog.js";
 import { orchestratorRoutes } from "../contracts/orchestrator.js";
 import { Problem } from "../contracts/problems.js";
 import { createClient } from "../platform/client.js";
@@ -15,6 +15,7 @@ import { Lifeline } from "./supervisor/lifeline.js";
 import { AgentLink } from "./supervisor/link.js";
 import { Nursery } from "./supervisor/nursery.js";
 import { retry } from "./supervisor/retry.js";
+import { findRoom, type Room } from "./supervisor/room.js";
 import { SessionChildError } from "./supervisor/session-child.js";
 import { Sessions } from "./supervisor/sessions.js";
 
@@ -96,7 +97,9 @@ async function superviseVm(supervision: Supervision): Promise<never> {
   };
   const lifeline = new Lifeline(aloneMsMax, context.monotonicMs);
   const heard = () => lifeline.heard();
-  const nursery = new Nursery(log);
+  const room = await findRoom();
+  if (room.command === null) log.warn({ why: room.missing }, "no real games here");
+  const nursery = new Nursery(room, log);
   const sessions: Sessions = new Sessions({
     launch: (seat) => {
       const { gameId, mode } = seat;
@@ -119,7 +122,7 @@ async function superviseVm(supervision: Supervision): Promise<never> {
   const identity = await enrol(context, bootstrapToken);
   signal.throwIfAborted();
   heard();
-  const capabilities = await proveEncoder(context, identity, nursery);
+  const capabilities = await proveMachine(context, identity, nursery, room);
   const link = new AgentLink({
     ...context,
     identity,
@@ -147,12 +150,23 @@ async function superviseVm(supervision: Supervision): Promise<never> {
   throw signal.reason;
 }
 
-/** What the machine sustains, measured by encoding. @throws EncoderFailed after the control plane was told. */
-async function proveEncoder(context: IdentityContext, identity: Identity, nursery: Nursery): Promise<Capabilities> {
+/**
+ * What the machine sustains, measured by encoding, and which games it cannot run.
+ * @throws EncoderFailed after the control plane was told.
+ */
+async function proveMachine(
+  context: IdentityContext,
+  identity: Identity,
+  nursery: Nursery,
+  room: Room,
+): Promise<Capabilities> {
   const { vmId, log, signal } = context;
   const startedAtMs = context.monotonicMs();
   try {
-    const capabilities = await nursery.probe();
+    const programs = await programsOf(context, identity);
+    const measured = await nursery.probe(room.command === null ? [] : programs);
+    const capabilities =
+      room.command === null ? { ...measured, missing: withoutRoom(programs, room.missing) } : measured;
     log.info({ ...capabilities, tookMs: Math.round(context.monotonicMs() - startedAtMs) }, "the machine encodes");
     return capabilities;
   } catch (error) {
@@ -169,6 +183,19 @@ async function proveEncoder(context: IdentityContext, identity: Identity, nurser
     throw new EncoderFailed(`VM ${vmId} cannot encode: ${error.message}`, { cause: error });
   }
 }
+
+/** The catalogue's real games. */
+async function programsOf(context: IdentityContext, identity: Identity): Promise<GameProgram[]> {
+  const { vmId, signal } = context;
+  return retry(context, async () => {
+    const client = await clientOf(context, identity);
+    const { body } = await client.call(orchestratorRoutes.programs, { params: { vmId }, signal });
+    return body.programs;
+  });
+}
+
+const withoutRoom = (programs: readonly GameProgram[], why: string) =>
+  Object.fromEntries(programs.map(({ gameId }) => [gameId, why]));
 
 /** Says that the VM takes sessions; while the orchestrator has not yet seen it boot, again and again. */
 async function announceReady(context: IdentityContext, identity: Identity, capabilities: Capabilities): Promise<void> {

@@ -1,5 +1,6 @@
 // The nouns of the catalogue: regions, GPU templates, streaming presets, games. Names are the seed's and never change.
 import * as z from "zod";
+import { keyCodes } from "./input.js";
 import { text } from "./text.js";
 
 export const regionId = z.enum([
@@ -49,6 +50,59 @@ export const gameId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, "a game id: 
 export const pointerMode = z.enum(["relative", "absolute"]);
 export type PointerMode = z.infer<typeof pointerMode>;
 
+/** The gamepad's controls that a game without gamepads can have as keys, by their names on the pad. */
+export const padControls = [
+  "up",
+  "down",
+  "left",
+  "right",
+  "a",
+  "b",
+  "x",
+  "y",
+  "lb",
+  "rb",
+  "lt",
+  "rt",
+  "back",
+  "start",
+] as const;
+export type PadControl = (typeof padControls)[number];
+
+const absolutePath = z.string().regex(/^\/[^\0]*$/, "an absolute path");
+const homePath = z
+  .string()
+  .regex(/^(?!.*(?:^|\/)\.\.(?:\/|$))[^/\0][^\0]*$/, "a path inside the home: relative, without ..");
+
+/**
+ * A program that draws on an X11 display, and how the agent runs it. In `args` and `files`, `{width}` and `{height}` stand
+ * for the picture's size.
+ */
+export const x11Program = z.strictObject({
+  command: absolutePath.describe("The program's path on the VM"),
+  install: z.string().max(200).optional().describe("What to do where it is missing, in words for the operator"),
+  args: z.array(z.string().max(1_000)).max(100).default([]),
+  folder: absolutePath
+    .optional()
+    .describe("Where the game is installed, if not under /usr: its working directory, seen read-only"),
+  environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(4_000)).default({}),
+  files: z
+    .record(homePath, z.string().max(64_000))
+    .default({})
+    .describe("What the player's home holds when the game starts, settings above all, by path"),
+  network: z.boolean().default(false).describe("Whether it needs one; without, it sees none"),
+  memoryMb: z.int().min(64).max(1_000_000).default(2_048).describe("A process of it gets no more"),
+  processesMax: z.int().min(1).max(10_000).default(256).describe("Processes and threads together"),
+  gamepad: z
+    .partialRecord(z.enum(padControls), z.enum(keyCodes))
+    .default({})
+    .describe("Which keys a gamepad presses, by KeyboardEvent.code"),
+});
+export type X11Program = z.infer<typeof x11Program>;
+
+export const gameProgram = z.object({ gameId, program: x11Program });
+export type GameProgram = z.infer<typeof gameProgram>;
+
 /** A game as players and integrators see it. */
 export const gameSummary = z
   .object({
@@ -67,5 +121,6 @@ export const capabilities = z.object({
   pixelsPerSecond: z.number().positive().describe("Luma pixels encoded per second, measured on this machine"),
   sustains: videoMode,
   sessionsMax: z.int().min(1).max(6).describe("Sessions of that mode the machine carries at once"),
+  missing: z.record(gameId, text(500)).optional().describe("Games of the catalogue it cannot run, and why, in words"),
 });
 export type Capabilities = z.infer<typeof capabilities>;

@@ -3,6 +3,7 @@ import * as z from "zod";
 import {
   capabilities,
   gameId,
+  gameProgram,
   gameSummary,
   pointerMode,
   presetId,
@@ -10,6 +11,7 @@ import {
   regionId,
   templateId,
   videoMode,
+  x11Program,
 } from "./catalog.js";
 import { vmEvent } from "./events.js";
 import { route } from "./route.js";
@@ -118,6 +120,7 @@ export const seatSpec = z
     mode: videoMode.describe("The preset's mode, cut by the request's cap; the agent may run below it"),
     bitrateKbpsMin: z.int(),
     bitrateKbpsMax: z.int(),
+    program: x11Program.optional().describe("What to run; none: the game is one of the agent's own"),
     idleMs: z.number().positive().describe("A player who touches nothing for so long is idle: the session ends"),
   })
   .meta({ id: "Seat" });
@@ -468,6 +471,16 @@ export const orchestratorRoutes = {
     responses: {
       200: { description: "The token", schema: z.object({ token: z.string(), expiresInSeconds: z.int() }) },
     },
+  }),
+  programs: route({
+    method: "GET",
+    path: `${base}/vm/:vmId/programs`,
+    operationId: "listPrograms",
+    tag: "orchestrator",
+    summary: "The catalogue's real games, for the agent to look which of them its machine can run",
+    callers: ["agent"],
+    params: vmParams,
+    responses: { 200: { description: "The programs", schema: z.object({ programs: z.array(gameProgram) }) } },
   }),
   heartbeat: route({
     method: "POST",

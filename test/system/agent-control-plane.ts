@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { importJWK, jwtVerify } from "jose";
 import type { WebSocket } from "ws";
-import type { Capabilities } from "../../src/contracts/catalog.js";
+import type { Capabilities, GameProgram } from "../../src/contracts/catalog.js";
 import { orchestratorRoutes, type SeatSpec, type Vm, type VmStatus } from "../../src/contracts/orchestrator.js";
 import { Problem } from "../../src/contracts/problems.js";
 import { type FromAgent, fromAgent, type ToAgent } from "../../src/contracts/signalling.js";
@@ -25,6 +25,7 @@ const log = createLog({ name: "control-plane", level: "silent" });
 export class ControlPlane {
   /** What the test decides. */
   seats: SeatSpec[] = [];
+  programs: GameProgram[] = [];
   status: VmStatus = "BOOTING";
   tokenSeconds = 300;
   losesEnrolAnswer = false;
@@ -223,6 +224,7 @@ export class ControlPlane {
       this.errors.push(body);
       return { status: 200, body: this.#vm() };
     });
+    serve(server, orchestratorRoutes.programs, async () => ({ status: 200, body: { programs: this.programs } }));
     serve(server, orchestratorRoutes.heartbeat, async ({ body }) => {
       this.heartbeats += 1;
       this.running = body.sessions;

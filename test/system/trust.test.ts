@@ -51,6 +51,7 @@ const may: Record<string, readonly Kind[]> = {
   watchEvents: ["operator", "reader", "role"],
   enrolAgent: ["bootstrap"], // its form; whether it was ever given out: orchestrator.test.ts
   heartbeat: ["agent"],
+  listPrograms: ["agent"],
   createSession: ["operator", "integrator"],
   listSessions: ["operator", "integrator", "reader"],
   listPlayableGames: ["operator", "integrator", "reader"],

@@ -16,6 +16,8 @@ export interface GameSource {
   draw(picture: Uint8Array, nowMs: number): void | Promise<void>;
   /** Fill `samples` (interleaved) with the sound that follows what was asked for last. */
   sound(samples: Int16Array): void;
+  /** Nobody watches until the next `draw`. For a source whose time is its own; the others stand still by themselves. */
+  rest?(): void;
   /** Resolves when the game ends by itself, with what to tell the player. */
   readonly exited: Promise<string>;
   close(): Promise<void>;

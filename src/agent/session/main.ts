@@ -2,7 +2,8 @@
 // an add-on or a game costs this session and no other.
 import { randomInt } from "node:crypto";
 import { availableParallelism } from "node:os";
-import { games } from "../games/games.js";
+import { openerOfGames } from "../games/open-game.js";
+import { inRoom } from "./protocol.js";
 import { SessionProcess } from "./session-process.js";
 
 // A signal to the whole group (Ctrl-C, a stopping service) reaches the supervisor too: that it ends us then, and how, is
@@ -14,9 +15,8 @@ process.on("disconnect", () => end.abort());
 for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => setTimeout(() => end.abort(), supervisorsWordMs));
 
 const session = new SessionProcess({
-  games,
+  games: openerOfGames({ inRoom: process.argv.includes(inRoom), seed: randomInt(2 ** 31), random: Math.random }),
   cores: availableParallelism(),
-  seed: randomInt(2 ** 31),
   // When the channel is closed there is nobody to tell, and "disconnect" ends us.
   tell: (message) => process.connected && process.send?.(message, undefined, undefined, () => {}),
 });

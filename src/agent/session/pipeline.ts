@@ -83,6 +83,7 @@ export class Pipeline {
   /** The game stands still until the next `playFor`. */
   pause(): void {
     this.#viewer = null;
+    this.#source.rest?.();
   }
 
   requestKeyframe(): void {

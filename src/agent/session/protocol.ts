@@ -9,10 +9,13 @@
 // plays, the one before it is closed. A lost signalling socket (`gone` on the agent link) is no reason for
 // `disconnect`: media flows without it.
 import { z } from "zod";
-import { capabilities, videoMode } from "../../contracts/catalog.js";
+import { capabilities, gameProgram, videoMode } from "../../contracts/catalog.js";
 import { seatSpec } from "../../contracts/orchestrator.js";
 import { iceServer } from "../../contracts/session.js";
 import { iceCandidate, streamInfo } from "../../contracts/signalling.js";
+
+/** The child's argument that says: it has a room of its own (supervisor/room.ts), and may run real games. */
+export const inRoom = "in-room";
 
 const connectionId = z.string();
 
@@ -25,7 +28,9 @@ export const mediaNetwork = z.object({
 
 /** Supervisor → child. */
 export const toChild = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("probe") }).describe("Measure this machine, before any session: answered by `probed`"),
+  z
+    .object({ type: z.literal("probe"), programs: z.array(gameProgram).default([]) })
+    .describe("Measure this machine, before any session, and look for these games: answered by `probed`"),
   z
     .object({ type: z.literal("prepare"), gameId: z.string(), mode: videoMode })
     .describe("A session of about this kind will follow: what can be done ahead for it is; answered by `ready`"),

@@ -9,16 +9,14 @@ import { probe } from "../encode/probe.js";
 import { encoderThreads, videoEncoderName } from "../encode/video-encoder.js";
 import { bitrateKbpsFloor, bitrateKbpsFor, modeFor } from "../encode/video-mode.js";
 import type { GameSource } from "../games/game-source.js";
-import type { Game } from "../games/games.js";
+import type { GameOpener } from "../games/open-game.js";
 import { Pipeline } from "./pipeline.js";
 import { type FromChild, type ToChild, toChild } from "./protocol.js";
 import { Session } from "./session.js";
 
 export interface SessionProcessOptions {
-  /** By their ids. */
-  readonly games: Readonly<Record<string, Game>>;
+  readonly games: GameOpener;
   readonly cores: number;
-  readonly seed: number;
   readonly tell: (message: FromChild) => void;
 }
 
@@ -52,12 +50,14 @@ export class SessionProcess {
     switch (message.type) {
       case "probe":
         this.#work(async () => {
-          this.#options.tell({ type: "probed", capabilities: await probe(this.#options.cores) });
+          const { cores, games, tell } = this.#options;
+          const capabilities = { ...(await probe(cores)), missing: await games.missing(message.programs) };
+          tell({ type: "probed", capabilities });
         });
         break;
       case "prepare":
         this.#work(async () => {
-          this.#game(message.gameId)?.prepare?.(message.mode);
+          this.#options.games.prepare(message.gameId, message.mode);
           this.#options.tell({ type: "ready" });
         });
         break;
@@ -97,11 +97,9 @@ export class SessionProcess {
   }
 
   async #start({ seat, capabilities, network }: Start): Promise<void> {
-    const { seed, cores, tell } = this.#options;
-    const game = this.#game(seat.gameId);
-    if (game === undefined) throw new Error(`this agent has no game "${seat.gameId}"`);
+    const { games, cores, tell } = this.#options;
     const { mode, why } = modeFor(seat.mode, capabilities.sustains);
-    const source = await game.open({ mode, seed });
+    const source = await games.open(seat, mode);
     this.#source = source;
     const bitrateKbps = bitrateKbpsFor(source.mode, seat);
     const failed = (error: unknown) => this.#finish("stream-failed", inWords(error));
@@ -127,11 +125,6 @@ export class SessionProcess {
         pointer: seat.pointer,
       },
     });
-  }
-
-  #game(gameId: string): Game | undefined {
-    const { games } = this.#options;
-    return Object.hasOwn(games, gameId) ? games[gameId] : undefined;
   }
 
   #finish(state: "game-exited" | "stream-failed", detail: string): void {

@@ -4,8 +4,9 @@
 // The first of them measures the machine before it waits. The next spare is forked only some time after one was taken:
 // making it ready costs the very CPU that a new session's first picture needs. A spare that dies is not replaced until a
 // session needs one: a machine on which it cannot live must not fork for ever.
-import type { Capabilities, VideoMode } from "../../contracts/catalog.js";
+import type { Capabilities, GameProgram, VideoMode } from "../../contracts/catalog.js";
 import type { Log } from "../../platform/log.js";
+import type { Room } from "./room.js";
 import { SessionChild } from "./session-child.js";
 
 /** What the next session is likely to be. */
@@ -25,14 +26,17 @@ export class Nursery {
   #ended = false;
   #likely: LikelySession | null = null;
 
-  constructor(private readonly log: Log) {}
+  constructor(
+    private readonly room: Room,
+    private readonly log: Log,
+  ) {}
 
-  /** What this machine sustains, really encoded. @throws SessionChildError when it cannot. */
-  async probe(): Promise<Capabilities> {
+  /** What this machine sustains, really encoded, and which games it lacks. @throws SessionChildError: it cannot encode. */
+  async probe(programs: readonly GameProgram[]): Promise<Capabilities> {
     const spare = this.#fork();
     await spare.next("prepared", nurseryLimits.prepareMsMax);
     const probed = spare.next("probed", nurseryLimits.probeMsMax);
-    spare.send({ type: "probe" });
+    spare.send({ type: "probe", programs: [...programs] });
     const { capabilities } = await probed;
     this.#likely = { gameId: firstGameId, mode: capabilities.sustains };
     this.#prepare(spare);
@@ -71,7 +75,7 @@ export class Nursery {
   }
 
   #fork(): SessionChild {
-    const spare = new SessionChild(this.log);
+    const spare = new SessionChild(this.room, this.log);
     this.#spare = spare;
     void spare.exited.then((why) => {
       if (this.#spare !== spare) return;

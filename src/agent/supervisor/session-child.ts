@@ -4,11 +4,13 @@
 // not end within 1.5 s of being asked. Messages to a process that is gone are dropped; `exited` has said that it is. If
 // the supervisor dies, the channel closes and the process ends by itself.
 //
-// Its environment is only what it needs: the supervisor's own may hold secrets, and a game runs in there.
+// Its environment is only what it needs: the supervisor's own may hold secrets. Where this machine allows it, it lives in
+// a room of its own (room.ts).
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Log } from "../../platform/log.js";
-import { type FromChild, fromChild, type ToChildInput } from "../session/protocol.js";
+import { type FromChild, fromChild, inRoom, type ToChildInput } from "../session/protocol.js";
+import type { Room } from "./room.js";
 
 export const endMsMax = 1_500;
 
@@ -30,8 +32,11 @@ export class SessionChild {
   readonly #listeners = new Set<(message: FromChild) => void>();
   #failure: string | undefined;
 
-  constructor(private readonly log: Log) {
-    this.#child = fork(program, { serialization: "advanced", execArgv: [], env: environment });
+  constructor(
+    room: Room,
+    private readonly log: Log,
+  ) {
+    this.#child = forked(room);
     this.pid = this.#child.pid;
     this.exited = new Promise((resolve) => {
       this.#child.on("error", (error) => {
@@ -95,6 +100,17 @@ export class SessionChild {
     if (message.data.type === "failed") this.#failure = message.data.detail;
     for (const listener of this.#listeners) listener(message.data);
   }
+}
+
+/**
+ * In a room it is out of our process group: a signal to the group would end the room before it could close, and our own
+ * end takes the room along anyway.
+ */
+function forked(room: Room): ChildProcess {
+  const options = { serialization: "advanced", env: environment } as const;
+  if (room.command === null) return fork(program, [], { ...options, execArgv: [] });
+  const [execPath, ...execArgv] = [...room.command, process.execPath];
+  return fork(program, [inRoom], { ...options, execPath, execArgv, detached: true });
 }
 
 const isOfType = <T extends FromChild["type"]>(message: FromChild, type: T): message is Message<T> =>

@@ -1,9 +1,20 @@
 // The games of this installation: what players see of them, what a session of each needs, and how it streams.
-import type { GameNeeds, GameSummary, PointerMode, Preset, PresetId } from "../../contracts/catalog.js";
+import {
+  type GameNeeds,
+  type GameProgram,
+  type GameSummary,
+  type PointerMode,
+  type Preset,
+  type PresetId,
+  type X11Program,
+  x11Program,
+} from "../../contracts/catalog.js";
 
 export interface Game extends GameSummary {
   readonly pointer: PointerMode;
   readonly needs: GameNeeds;
+  /** What to run; none: the game is one of the agent's own. */
+  readonly program?: X11Program;
   /** Whether players see it in lists; a game that is not listed can still be asked for by its id. */
   readonly listed: boolean;
   readonly rttMsMax?: number;
@@ -26,6 +37,64 @@ export const games: readonly Game[] = [
     listed: true,
   },
   {
+    gameId: "chromium-bsu",
+    title: "Chromium B.S.U.",
+    tagline: "A fast top-scrolling shooter: let no enemy past you, and spare your ammunition.",
+    controls: [
+      { input: "keyboard", text: "Arrow keys to fly and to choose, Space to fire, Enter to begin" },
+      { input: "mouse", text: "Move to fly, click to fire" },
+      { input: "gamepad", text: "Left stick to fly, A to fire, Start to begin" },
+    ],
+    presetId: "default-standard",
+    pointer: "relative",
+    needs: { vcpus: 1, ramGb: 1, vramGb: 0.5 },
+    program: x11Program.parse({
+      command: "/usr/games/chromium-bsu",
+      install: "apt-get install chromium-bsu",
+      args: ["--window"],
+      files: { ".chromium-bsu": "full_screen 0\nscreenWidth {width}\nscreenHeight {height}\nshow_fps 0\n" },
+      gamepad: {
+        up: "ArrowUp",
+        down: "ArrowDown",
+        left: "ArrowLeft",
+        right: "ArrowRight",
+        a: "Space",
+        b: "Space",
+        start: "Enter",
+        back: "Escape",
+      },
+    }),
+    listed: false,
+  },
+  {
+    gameId: "neverball",
+    title: "Neverball",
+    tagline: "Tilt the floor to roll the ball: collect the coins and reach the goal before time runs out.",
+    controls: [
+      { input: "mouse", text: "Move to tilt the floor, click to choose" },
+      { input: "keyboard", text: "Arrow keys to tilt the floor and to choose, Enter to confirm" },
+      { input: "gamepad", text: "Left stick to tilt the floor, A to confirm" },
+    ],
+    presetId: "default-standard",
+    pointer: "relative",
+    needs: { vcpus: 1, ramGb: 1, vramGb: 0.5 },
+    program: x11Program.parse({
+      command: "/usr/games/neverball",
+      install: "apt-get install neverball",
+      files: { ".neverball/neverballrc": "fullscreen 0\nwidth {width}\nheight {height}\n" },
+      gamepad: {
+        up: "ArrowUp",
+        down: "ArrowDown",
+        left: "ArrowLeft",
+        right: "ArrowRight",
+        a: "Enter",
+        b: "Escape",
+        start: "Escape",
+      },
+    }),
+    listed: false,
+  },
+  {
     gameId: "film",
     title: "Test film",
     tagline: "A looping film without game logic, to measure the stream by.",
@@ -36,6 +105,10 @@ export const games: readonly Game[] = [
     listed: false,
   },
 ];
+
+/** The games that are programs: what an agent looks for on its machine. */
+export const programs = (): GameProgram[] =>
+  games.flatMap(({ gameId, program }) => (program === undefined ? [] : [{ gameId, program }]));
 
 /** The game a seat is for when the caller names only a VM (the seed's form of assign). */
 export const defaultGameId = "demo";

@@ -7,6 +7,7 @@ import { type HttpServer, serve } from "../../platform/http.js";
 import { hashKey } from "../../platform/secrets.js";
 import type { Heartbeats } from "../agents/heartbeats.js";
 import { checkProof } from "../agents/proof.js";
+import { programs } from "../catalog/games.js";
 import type { Enrolments } from "../store.js";
 
 export function serveAgents(
@@ -30,6 +31,7 @@ export function serveAgents(
     await checkProof(body.proof, { key, vmId, nowMs: clock.now() });
     return token(vmId, epoch);
   });
+  serve(server, routes.programs, async () => ({ status: 200, body: { programs: programs() } }));
   serve(server, routes.heartbeat, async ({ params: { vmId }, body, caller }) => {
     if (caller.kind !== "agent") throw new Problem("forbidden");
     const { epoch } = caller;

@@ -10,7 +10,7 @@ import { templatesThatFit } from "../catalog/templates.js";
 export type FallbackChains = Readonly<Record<RegionId, readonly RegionId[]>>;
 
 export interface Demand {
-  readonly game: Pick<Game, "gameId" | "title" | "pointer">;
+  readonly game: Pick<Game, "gameId" | "title" | "pointer" | "program">;
   readonly preset: Preset;
   readonly needs: GameNeeds;
   readonly client: SessionClient;
@@ -33,8 +33,8 @@ export function demandOf(request: PlacementRequest, chains: FallbackChains): Dem
   if (fitting.length === 0) throw wrong("presetId", `No template carries ${game.gameId} at ${preset.presetId}.`);
   const { client, policy = "soonest" } = request;
   const regions = regionOrder(request, chains, game.rttMsMax);
-  const { gameId, title, pointer, needs } = game;
-  return { game: { gameId, title, pointer }, preset, needs, client, policy, regions, templates: fitting };
+  const { gameId, title, pointer, program, needs } = game;
+  return { game: { gameId, title, pointer, program }, preset, needs, client, policy, regions, templates: fitting };
 }
 
 /**
@@ -72,6 +72,7 @@ export function seatSpecOf(
     gameId: game.gameId,
     title: game.title,
     pointer: game.pointer,
+    program: game.program,
     presetId: preset.presetId,
     mode: cappedMode(preset, cap),
     bitrateKbpsMin: preset.bitrateKbpsMin,
