@@ -53,7 +53,7 @@ async function openReplica(db: Database, rank: { index: number; count: number })
   const clock = systemClock;
   const allocator = new Allocator({
     vms: new VmStore(db, clock, { waitMsMax: 1 }),
-    placements: new PlacementStore(db, clock, { ...growth, newVmId: randomUUID }),
+    placements: new PlacementStore(db, clock, { ...growth, waitMsMax: 60_000, newVmId: randomUUID }),
     seats: new SeatsStore(db),
     decisions: new PlacementDecisions(db),
     fleet: fleet.index,

@@ -32,7 +32,7 @@ import { insertVms } from "./vms.js";
 export class MemoryPlacements implements Placements {
   constructor(
     private readonly tables: MemoryTables,
-    private readonly settings: Pick<StoreSettings, "clock" | "places" | "budget" | "quotas" | "newVmId">,
+    private readonly settings: Pick<StoreSettings, "clock" | "places" | "budget" | "quotas" | "waitMsMax" | "newVmId">,
   ) {}
 
   async find(sessionId: string): Promise<Placement | null> {
@@ -114,12 +114,34 @@ export class MemoryPlacements implements Placements {
   async enqueue(placements: readonly NewPlacement[]): Promise<void> {
     this.tables.commit(() => {
       for (const placement of placements) this.tables.addPlacement(placement, this.settings.clock.now());
-      this.#settle();
+      this.#place();
     });
   }
 
   async settle(): Promise<void> {
-    this.tables.commit(() => this.#settle());
+    this.tables.commit(() => {
+      this.#place();
+      this.#expire();
+    });
+  }
+
+  async renew(sessionIds: readonly string[]): Promise<string[]> {
+    return this.tables.commit(() => {
+      const waiting = sessionIds.filter((sessionId) => this.#waiting(sessionId) !== null);
+      for (const sessionId of waiting) this.#renew(this.#waiting(sessionId)!);
+      return waiting;
+    });
+  }
+
+  async renewAll(): Promise<void> {
+    this.tables.commit(() => {
+      for (const placement of this.tables.queue) this.#renew(placement);
+    });
+  }
+
+  #renew(placement: PlacementRow): void {
+    const { clock, waitMsMax } = this.settings;
+    placement.expiresAtMs = Math.max(placement.expiresAtMs, clock.now() + waitMsMax);
   }
 
   async leaveQueue(sessionId: string): Promise<boolean> {
@@ -132,7 +154,7 @@ export class MemoryPlacements implements Placements {
     });
   }
 
-  #settle(): void {
+  #place(): void {
     const { tables } = this;
     if (!tables.someoneWaits) return;
     const nowMs = this.settings.clock.now();
@@ -147,7 +169,6 @@ export class MemoryPlacements implements Placements {
       }
       if (plan.launches.length > 0) insertVms(tables, plan.launches, new Date(nowMs));
     }
-    this.#expire(nowMs);
   }
 
   /** Answers who got a seat, in turn. */
@@ -165,11 +186,12 @@ export class MemoryPlacements implements Placements {
     });
   }
 
-  #expire(nowMs: number): void {
+  #expire(): void {
+    const nowMs = this.settings.clock.now();
     const expired = this.tables.queue.filter(({ expiresAtMs }) => expiresAtMs <= nowMs);
     const events = expired.map(({ sessionId, demand }): NewEvent => {
       const place = { vmId: "", region: demand.regions[0]!, templateId: demand.templates[0]! };
-      const data = { ...place, sessionId, reason: "no-capacity", next: "none" as const };
+      const data = { ...place, sessionId, reason: "not-renewed", next: "none" as const };
       return vmEventOf("SessionReleased", null, sessionId, data);
     });
     for (const placement of expired) this.tables.removePlacement(placement);

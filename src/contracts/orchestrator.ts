@@ -206,6 +206,9 @@ const base = "/api/orchestrator/v1";
 const vmParams = z.object({ vmId });
 const ok = (description: string) => ({ 200: { description, schema: vm } });
 
+/** Sessions a single call renews. */
+export const renewalsMax = 1_000;
+
 export const orchestratorRoutes = {
   createVm: route({
     method: "POST",
@@ -338,6 +341,18 @@ export const orchestratorRoutes = {
     params: z.object({ sessionId }),
     responses: {
       200: { description: "It holds nothing now", schema: z.object({ sessionId, released: z.boolean() }) },
+    },
+  }),
+  renewPlacements: route({
+    method: "POST",
+    path: `${base}/placements/renew`,
+    operationId: "renewPlacements",
+    tag: "orchestrator",
+    summary: "Say that somebody still waits for these sessions: one that is not renewed leaves the queue",
+    callers: ["operate", "service"],
+    body: z.strictObject({ sessionIds: z.array(sessionId).max(renewalsMax) }),
+    responses: {
+      200: { description: "Those that wait", schema: z.object({ waiting: z.array(sessionId) }) },
     },
   }),
   getPlacement: route({

@@ -1,7 +1,7 @@
 // The session service's HTTP surface: what an integrator's backend calls, and what the streaming role reports.
 import * as z from "zod";
 import { gameSummary, presetId, providerId, regionId, templateId, videoMode } from "./catalog.js";
-import { placementRequest, sessionId, vmId } from "./orchestrator.js";
+import { placementRequest, renewalsMax, sessionId, vmId } from "./orchestrator.js";
 import { route } from "./route.js";
 import { tenantUse } from "./tenants.js";
 import { text } from "./text.js";
@@ -19,6 +19,7 @@ export const endReason = z.enum([
   "duration-limit",
   "game-exited",
   "no-capacity",
+  "wait-abandoned",
   "vm-failed",
   "vm-terminated",
   "stream-failed",
@@ -158,12 +159,22 @@ export const sessionRoutes = {
     callers: ["service", "operate"],
     responses: { 200: { description: "One session per `data:`", schema: session } },
   }),
+  renewSessions: route({
+    method: "POST",
+    path: `${base}/renew`,
+    operationId: "renewSessions",
+    tag: "session",
+    summary: "Say that players wait at their sockets for these sessions",
+    callers: ["service"],
+    body: z.strictObject({ sessionIds: z.array(sessionId).max(renewalsMax) }),
+    responses: { 202: { description: "They are renewed within a second", schema: z.strictObject({}) } },
+  }),
   getSession: route({
     method: "GET",
     path: `${base}/:sessionId`,
     operationId: "getSession",
     tag: "session",
-    summary: "Get a session",
+    summary: "Get a session; while it waits for a seat, an integrator's reading keeps its place (2 minutes each time)",
     callers: ["session", "operate", "read", "service"],
     params: sessionParams,
     responses: { 200: { description: "The session", schema: session } },

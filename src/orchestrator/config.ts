@@ -59,7 +59,11 @@ export const orchestratorConfig = z.strictObject({
     .default([])
     .describe("Which provider makes VMs where, and how many of a template in a region; a later rule goes first"),
   fallback: z.partialRecord(regionId, z.array(regionId)).default({}).describe("Other fallback chains than the usual"),
-  waitSecondsMax: seconds.default(600).describe("A session that waits longer gets nothing"),
+  waitSecondsMax: seconds
+    .default(120)
+    .describe(
+      "A session that waits leaves the queue so long after it was renewed last: by its page, or by who reads it",
+    ),
   idleSecondsMax: seconds.default(600).describe("A player who touches nothing for so long gives the seat up"),
   capacityHoldSeconds: seconds
     .default(30)

@@ -27,6 +27,8 @@ import type { OrchestratorStore, StoreSettings } from "./store.js";
 import { type ProviderSite, Reconciler } from "./vm/reconciler.js";
 
 const queueMs = 1_000;
+/** Of the work of placing: renewals come every 20 s, and only to a replica that is well. */
+const renewalGapMsMax = 15_000;
 const presenceMs = 5_000;
 const pruneMs = 3_600_000;
 const dayMs = 24 * 3_600_000;
@@ -65,6 +67,7 @@ export class Replica {
   /** One for each sink. */
   readonly relays: readonly Relay[];
   readonly #autoscaler: Autoscaler;
+  #placedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly deps: ReplicaDeps) {
     const { config, openStore, registry, clock, random, randomBytes, defer, log } = deps;
@@ -139,10 +142,9 @@ export class Replica {
     const { config } = this.deps;
     const reconciler = this.#reconciler(sites);
     const reconcileMs = config.reconcileSeconds * 1000;
-    const { placements } = this.store;
     return [
       { what: "reconciling", everyMs: reconcileMs, on: "reconcile", round: () => reconciler.pass() },
-      { what: "placing who waits", everyMs: queueMs, on: "waiting", round: () => placements.settle() },
+      { what: "placing who waits", everyMs: queueMs, on: "waiting", round: () => this.#placeWhoWaits() },
       { what: "keeping pools", everyMs: reconcileMs, round: () => this.#autoscaler.round() },
       { what: "logging metrics", everyMs: config.metricsLogSeconds * 1000, round: () => this.#logMetrics() },
       { what: "sharing the fleet", everyMs: presenceMs, round: () => this.#sayHere() },
@@ -165,6 +167,15 @@ export class Replica {
       clock,
       log,
     });
+  }
+
+  /** While no replica did this, as after a start, those who wait could not be renewed either. */
+  async #placeWhoWaits(): Promise<void> {
+    const { placements } = this.store;
+    const now = this.deps.clock.now();
+    if (now - this.#placedAtMs > renewalGapMsMax) await placements.renewAll();
+    await placements.settle();
+    this.#placedAtMs = now;
   }
 
   async #logMetrics(): Promise<void> {

@@ -18,7 +18,7 @@ export function sqlStore(db: Database, settings: StoreSettings): OrchestratorSto
   const { replicaId, clock, waitMsMax, places, budget, quotas, newVmId, drainMsOf } = settings;
   return {
     vms: new VmStore(db, clock, { waitMsMax }),
-    placements: new PlacementStore(db, clock, { places, budget, quotas, newVmId }),
+    placements: new PlacementStore(db, clock, { places, budget, quotas, waitMsMax, newVmId }),
     seats: new SeatsStore(db),
     decisions: new PlacementDecisions(db),
     pools: new PoolStore(db, clock, {

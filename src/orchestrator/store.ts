@@ -45,7 +45,7 @@ export interface StoreSettings {
   /** Another one for each replica and each of its lives. */
   readonly replicaId: string;
   readonly clock: Clock;
-  /** A session whose VM broke waits so long again. */
+  /** A session that waits is let go so long after it was renewed last, or its VM broke. */
   readonly waitMsMax: number;
   readonly places: PlaceRules;
   readonly budget: Budget;
@@ -162,8 +162,12 @@ export interface Placements {
   seatOn(vmId: string, placementFor: (vm: SeatedVm) => NewPlacement): Promise<SeatedVm>;
   /** Puts new sessions in the queue, in this order, and places whoever can be placed, themselves perhaps. */
   enqueue(placements: readonly NewPlacement[]): Promise<void>;
-  /** Places whoever can be placed of those who wait, makes the VMs they need, lets go of those who waited too long. */
+  /** Places whoever can be placed of those who wait, makes the VMs they need, lets go of those that nobody renewed. */
   settle(): Promise<void>;
+  /** Somebody still waits for these. Answers those that wait. */
+  renew(sessionIds: readonly string[]): Promise<string[]>;
+  /** All who wait have their time anew: for a while nobody could renew. */
+  renewAll(): Promise<void>;
   /** Takes a session that waits out of the queue. False: it does not wait. */
   leaveQueue(sessionId: string): Promise<boolean>;
 }

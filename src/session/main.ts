@@ -17,6 +17,7 @@ import { follow } from "./follower.js";
 import { Games } from "./games.js";
 import { serveSessions } from "./http/routes.js";
 import { SessionMetrics } from "./metrics.js";
+import { Renewals } from "./renewals.js";
 import { SessionService } from "./service.js";
 import { changedChannel, SessionStore } from "./session-store.js";
 import { sweep } from "./sweeper.js";
@@ -75,7 +76,8 @@ export async function mountSession(server: HttpServer, deps: SessionDeps): Promi
     log,
   });
   const feed = new SessionFeed(store);
-  serveSessions({ ...server, answers: new Answers(database, clock, log) }, { service, feed, games });
+  const renewals = new Renewals(orchestrator);
+  serveSessions({ ...server, answers: new Answers(database, clock, log) }, { service, renewals, feed, games });
 
   const stop = new AbortController();
   const running = new Set<Promise<void>>();
@@ -102,7 +104,7 @@ export async function mountSession(server: HttpServer, deps: SessionDeps): Promi
     });
   });
   server.onceListening.push(async () => {
-    run(sweep({ store, service, limits: config, sweepMs: config.sweepMs, clock, log }, stop.signal));
+    run(sweep({ store, service, renewals, limits: config, sweepMs: config.sweepMs, clock, log }, stop.signal));
     run(follow({ store, service, metrics, orchestratorUrl, serviceKey, clock, random, log }, stop.signal));
   });
   return {

@@ -69,7 +69,7 @@ describe("a placement", () => {
 
 describe("a session the orchestrator does not know", () => {
   it("failed for want of capacity when it waited", () => {
-    expect(eventOfNoPlacement(waiting, null)).toMatchObject({ type: "failed", end: { reason: "no-capacity" } });
+    expect(eventOfNoPlacement(waiting, null)).toMatchObject({ type: "ended", end: { reason: "wait-abandoned" } });
   });
 
   it("failed with its VM when it had a seat: broken, or taken away", () => {

@@ -23,15 +23,21 @@ export function eventOfPlacement(session: SessionRecord, placement: Assignment):
 
 /** What it means that the orchestrator knows nothing of the session. `vm`: where it had its seat, if that is known. */
 export function eventOfNoPlacement(session: SessionRecord, vm: Vm | null): SessionEvent {
-  const failed = (reason: "no-capacity" | "vm-failed" | "vm-terminated", detail: string): SessionEvent => ({
+  const failed = (reason: "vm-failed" | "vm-terminated", detail: string): SessionEvent => ({
     type: "failed",
     end: { reason, detail },
     holdsNothing: true,
   });
-  if (session.seat === null) return failed("no-capacity", "No seat became free in time.");
+  if (session.seat === null) return waitAbandoned;
   if (vm === null || vm.error !== null) return failed("vm-failed", "The machine broke, and no other seat was free.");
   return failed("vm-terminated", "The session's seat was taken away by the operator.");
 }
+
+const waitAbandoned: SessionEvent = {
+  type: "ended",
+  end: { reason: "wait-abandoned", detail: "It waited for a seat, and nobody was there to take it any more." },
+  holdsNothing: true,
+};
 
 /** A creation that stopped half-way: whether a seat was given is unknown, so it is given back. */
 export const interruptedCreation: SessionEvent = {

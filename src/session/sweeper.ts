@@ -1,11 +1,12 @@
-// Does what only time asks for: ends sessions past their limits, compares sessions with the orchestrator, gives back
-// seats still owed. Three loops, so that an orchestrator that hangs does not hold up the limits.
+// Does what only time asks for: ends sessions past their limits, compares sessions with the orchestrator, renews those in
+// its queue that somebody waits for, gives back seats still owed. A loop each, so that an orchestrator that hangs does not hold up the limits.
 //
 // Safe to run in several replicas: work is taken row by row with `skip locked`, or decided by compare-and-set.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "../platform/clock.js";
 import type { Log } from "../platform/log.js";
 import type { SessionLimits } from "./deadlines.js";
+import type { Renewals } from "./renewals.js";
 import type { SessionService } from "./service.js";
 import type { SessionStore } from "./session-store.js";
 
@@ -16,6 +17,7 @@ const withdrawBackoff = { baseMs: 500, capMs: 30_000 };
 export interface SweeperDeps {
   readonly store: SessionStore;
   readonly service: SessionService;
+  readonly renewals: Renewals;
   readonly limits: SessionLimits;
   readonly sweepMs: number;
   readonly clock: Clock;
@@ -24,7 +26,7 @@ export interface SweeperDeps {
 
 /** Sweeps until `signal` fires. */
 export async function sweep(deps: SweeperDeps, signal: AbortSignal): Promise<void> {
-  const { store, service, limits, clock, log } = deps;
+  const { store, service, renewals, limits, clock, log } = deps;
   const again = (now: number) => ({ waiting: now + limits.queueRefreshMs, seated: now + limits.seatCheckMs });
   const jobs = {
     "ending sessions past their limits": async (now: number) => {
@@ -33,6 +35,7 @@ export async function sweep(deps: SweeperDeps, signal: AbortSignal): Promise<voi
     "comparing sessions with the orchestrator": async (now: number) => {
       await inParallel(await store.claimChecks(now, again(now), batchMax), signal, (id) => service.reconcile(id));
     },
+    "renewing those that are waited for": () => renewals.say(),
     "giving seats back": async (now: number) => {
       const owing = await store.claimWithdrawals(now, batchMax, withdrawBackoff);
       await inParallel(owing, signal, (id) => service.withdraw(id));

@@ -12,6 +12,7 @@ import { serveStreaming } from "./http/routes.js";
 import { haveExpiringCredentials, iceServersConfig, iceServersFor, readIceServers } from "./ice/ice-servers.js";
 import { StreamingMetrics } from "./metrics.js";
 import { followSessions } from "./sessions/follow-sessions.js";
+import { renewAwaited } from "./sessions/renew-awaited.js";
 import { Rooms } from "./signalling/rooms.js";
 
 const agentMessagesPerSecondMax = 2_000;
@@ -26,6 +27,7 @@ export const streamingConfig = z.strictObject({
   turnCredentialSeconds: count(300).describe("New ones are sent at half of it"),
   helloMs: count(signallingLimits.helloMsMax),
   waiterGoneMs: count(15_000).describe("A player who leaves while waiting for a seat keeps the place for so long"),
+  renewMs: count(20_000).describe("How often the sessions are renewed that players wait for here"),
   pingMs: count(signallingLimits.pingMs),
   silenceMs: count(signallingLimits.silenceMsMax),
   messagesPerSecond: count(signallingLimits.messagesPerSecondMax),
@@ -109,6 +111,8 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
     const settled = work.finally(() => running.delete(settled));
     running.add(settled);
   };
+  const renew = () => run(renewAwaited({ sessions, log }, rooms.awaited(), stop.signal));
+  const renewing = setInterval(renew, config.renewMs);
   server.onceListening.push(async () => {
     run(
       followSessions(
@@ -120,6 +124,7 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
           onOpen: () => {
             metrics.feedUp.set(1);
             run(rooms.readAgain(stop.signal));
+            renew();
           },
           onBroken: () => metrics.feedUp.set(0),
           onSession: (session) => rooms.sessionChanged(session),
@@ -131,6 +136,7 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
+      clearInterval(renewing);
       rooms[Symbol.dispose]();
       await Promise.all(running);
       await reports[Symbol.asyncDispose]();

@@ -73,6 +73,7 @@ test("of more than a pass looks at, each tenant's first are looked at, and those
     places: () => ({ provider: "simulated", vmsMax: 0 }),
     budget: { vmsMax: 0, eurPerHourMax: null },
     quotas: new Quotas({}),
+    waitMsMax: 60_000,
     newVmId: () => "",
   });
   const demand = demandOf({ gameId: "demo", client: "browser" }, fallbackChains);

@@ -203,7 +203,7 @@ describe("sessions that wait", () => {
     expect(body).toMatchObject({ status: "QUEUED", position: 1, etaSeconds: null });
     await eventually(() => expect(placement("s1")).rejects.toThrow(Problem));
     const [event] = (await idle.events()).filter(({ type }) => type === "SessionReleased") as VmEvent[];
-    expect(event?.data).toMatchObject({ sessionId: "s1", reason: "no-capacity", next: "none" });
+    expect(event?.data).toMatchObject({ sessionId: "s1", reason: "not-renewed", next: "none" });
   });
 
   test("for a browser get no simulated VM, and hear why", async () => {

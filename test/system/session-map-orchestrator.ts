@@ -154,6 +154,10 @@ export class MapOrchestrator {
       const answer = this.#assignment(sessionId);
       return { status: answer.status === "ASSIGNED" ? 200 : 202, body: answer };
     });
+    serve(server, orchestratorRoutes.renewPlacements, async ({ body }) => ({
+      status: 200,
+      body: { waiting: body.sessionIds.filter((id) => this.placements.get(id)?.vmId === null) },
+    }));
     serve(server, orchestratorRoutes.getPlacement, async ({ params }) => ({
       status: 200,
       body: this.#assignment(params.sessionId),

@@ -259,11 +259,11 @@ describe("following the orchestrator", () => {
     expect((await watcher.until(sessionId, "FAILED")).end?.reason).toBe("vm-failed");
   });
 
-  it("fails a session whose wait ran out", async () => {
+  it("ends a session that nobody waited for any more", async () => {
     const { orchestrator, watcher } = await open();
     const { sessionId } = (await create(stage)).body;
     orchestrator.expire(sessionId);
-    expect((await watcher.until(sessionId, "FAILED")).end?.reason).toBe("no-capacity");
+    expect((await watcher.until(sessionId, "ENDED")).end?.reason).toBe("wait-abandoned");
   });
 
   it("catches up with what happened while the orchestrator was away", async () => {
@@ -319,6 +319,33 @@ describe("with the real orchestrator", () => {
     expect(await problemOf(stage.placementOf(sessionId))).toMatchObject({ type: "not-found" });
     const again = await integrator.call(sessionRoutes.createSession, { body: { gameId: "film", client: "api" } });
     expect(again).toMatchObject({ status: 201, body: { vmId, presetId: "default-standard" } });
+  });
+
+  it("a session that waits keeps its place while its page is open, or it is read, and ends when nobody is there", async () => {
+    const { watcher, integrator, database } = await open({
+      orchestrator: { places: [{ vmsMax: 0 }], waitSecondsMax: 2 },
+      streaming: { renewMs: 200 },
+    });
+    const [paged, read, alone] = [await create(stage), await create(stage), await create(stage)].map(
+      ({ body }) => body,
+    );
+    const player = await stage.player(paged!.urls.signalling, { type: "hello", ticket: paged!.ticket });
+    await player.next("progress");
+    const waiting = async () => {
+      await integrator.call(sessionRoutes.getSession, { params: { sessionId: read!.sessionId } });
+      const rows = await database.query<{ id: string; lived: number }>(
+        `select session_id as id, extract(epoch from now() - queued_at)::float8 as lived
+           from orchestrator.placements where vm_id is null`,
+      );
+      return new Map(rows.map(({ id, lived }) => [id, lived]));
+    };
+    await expect.poll(async () => (await waiting()).has(alone!.sessionId), { timeout: 15_000 }).toBe(false);
+    expect(await watcher.until(alone!.sessionId, "ENDED")).toMatchObject({ end: { reason: "wait-abandoned" } });
+    await expect.poll(async () => (await waiting()).get(read!.sessionId), { timeout: 15_000 }).toBeGreaterThan(5);
+    expect([...(await waiting()).keys()].toSorted()).toEqual([paged!.sessionId, read!.sessionId].toSorted());
+    await player.leave();
+    expect((await watcher.until(read!.sessionId, "ENDED")).end?.reason).toBe("wait-abandoned");
+    expect((await watcher.until(paged!.sessionId, "ENDED")).end?.reason).toBe("wait-abandoned");
   });
 
   it("refuses a game that is not there, naming the field", async () => {

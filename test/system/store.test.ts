@@ -681,9 +681,30 @@ describe.each([
         {
           type: "SessionReleased",
           subject: "s1",
-          data: { sessionId: "s1", vmId: "", region: "us-east-1", reason: "no-capacity", next: "none" },
+          data: { sessionId: "s1", vmId: "", region: "us-east-1", reason: "not-renewed", next: "none" },
         },
       ]);
+    });
+
+    test("keeps those who are renewed, and after a gap everybody", async () => {
+      const full = new StoreStage(subject, { places: () => ({ provider: "simulated", vmsMax: 0 }) });
+      const { placements } = full.store;
+      await stage.ready("vm-1");
+      await stage.give(["s0", "vm-1"]);
+      const whole = { presetId: "default-competitive", waitMs: 60_000 } as const;
+      await full.enqueue(...["s1", "s2", "s3"].map((id) => full.session(id, whole)));
+      full.nowMs += 40_000;
+      expect(await placements.renew(["s0", "s2", "s9"])).toEqual(["s2"]);
+      full.nowMs += 20_000;
+      await placements.settle();
+      expect(await full.queue()).toEqual(["s2"]);
+      full.nowMs += 60_000;
+      await placements.renewAll();
+      await placements.settle();
+      expect(await full.queue()).toEqual(["s2"]);
+      full.nowMs += 60_000;
+      await placements.settle();
+      expect([await full.queue(), await full.whereIs("s0")]).toEqual([[], "vm-1"]);
     });
 
     test("is left by those who want to, seats are not", async () => {

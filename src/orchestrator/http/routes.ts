@@ -106,7 +106,7 @@ function serveVms(
   });
 }
 
-function servePlacements(server: HttpServer, { allocator, meters, tenantMeters, clock }: RoutesDeps): void {
+function servePlacements(server: HttpServer, { allocator, placements, meters, tenantMeters, clock }: RoutesDeps): void {
   serve(server, routes.assign, async ({ body }) => {
     const startedMs = clock.now();
     const count = (outcome: Parameters<FleetMeters["allocated"]>[0]) =>
@@ -127,6 +127,10 @@ function servePlacements(server: HttpServer, { allocator, meters, tenantMeters, 
   serve(server, routes.withdraw, async ({ params: { sessionId } }) => ({
     status: 200,
     body: { sessionId, released: await allocator.withdraw(sessionId, "withdrawn") },
+  }));
+  serve(server, routes.renewPlacements, async ({ body }) => ({
+    status: 200,
+    body: { waiting: await placements.renew(body.sessionIds) },
   }));
   serve(server, routes.getPlacement, async ({ params }) => ({
     status: 200,

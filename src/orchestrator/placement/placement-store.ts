@@ -40,7 +40,7 @@ export class PlacementStore implements Placements {
   constructor(
     private readonly db: Database,
     private readonly clock: Clock,
-    private readonly options: GrowthRules & { newVmId: () => string },
+    private readonly options: GrowthRules & { waitMsMax: number; newVmId: () => string },
   ) {}
 
   async find(sessionId: string): Promise<Placement | null> {
@@ -153,16 +153,30 @@ export class PlacementStore implements Placements {
   async enqueue(placements: readonly NewPlacement[]): Promise<void> {
     // Committed before VMs are locked: nobody waits for both at once.
     await insertPlacements(this.db, placements, this.#now());
-    await this.settle();
+    await this.#underGrowthLock((tx) => this.#place(tx));
   }
 
   /** Places whoever can be placed of those who wait, makes the VMs they need, lets go of those who waited too long. */
   async settle(): Promise<void> {
-    if (!(await this.someoneWaits())) return;
-    await this.db.transaction(async (tx) => {
-      await takeGrowthLock(tx);
-      await this.#settle(tx);
+    await this.#underGrowthLock(async (tx) => {
+      await this.#place(tx);
+      await this.#expire(tx);
     });
+  }
+
+  async renew(sessionIds: readonly string[]): Promise<string[]> {
+    const waiting = await this.db.query<{ sessionId: string }>(
+      `update orchestrator.placements set expires_at = greatest(expires_at, $2)
+        where session_id = any($1::text[]) and vm_id is null returning session_id as "sessionId"`,
+      [sessionIds, this.#waitsUntil()],
+    );
+    return waiting.map(({ sessionId }) => sessionId);
+  }
+
+  async renewAll(): Promise<void> {
+    await this.db.query("update orchestrator.placements set expires_at = $1 where vm_id is null and expires_at < $1", [
+      this.#waitsUntil(),
+    ]);
   }
 
   /** Takes a session that waits out of the queue. False: it does not wait. */
@@ -176,7 +190,15 @@ export class PlacementStore implements Placements {
     return waited.length > 0;
   }
 
-  async #settle(tx: Queryable): Promise<void> {
+  async #underGrowthLock(work: (tx: Queryable) => Promise<void>): Promise<void> {
+    if (!(await this.someoneWaits())) return;
+    await this.db.transaction(async (tx) => {
+      await takeGrowthLock(tx);
+      await work(tx);
+    });
+  }
+
+  async #place(tx: Queryable): Promise<void> {
     const now = this.#now();
     const queue = await readQueue(tx, now);
     if (queue.waiting.length > 0) {
@@ -191,7 +213,6 @@ export class PlacementStore implements Placements {
         );
       if (plan.launches.length > 0) await insertVms(tx, plan.launches, now);
     }
-    await this.#expire(tx, now);
   }
 
   /** Answers who got the seat planned for it, in turn. */
@@ -216,7 +237,8 @@ export class PlacementStore implements Placements {
     return seated;
   }
 
-  async #expire(tx: Queryable, now: Date): Promise<void> {
+  async #expire(tx: Queryable): Promise<void> {
+    const now = this.#now();
     const expired = await tx.query<{ sessionId: string; demand: Demand }>(
       `with expired as (
          delete from orchestrator.placements where vm_id is null and expires_at <= $1
@@ -227,7 +249,7 @@ export class PlacementStore implements Placements {
     const events = expired.map(({ sessionId, demand }): NewEvent => {
       // It waited: there is no VM to name, so the place is the one it would have had first.
       const place = { vmId: "", region: demand.regions[0]!, templateId: demand.templates[0]! };
-      const data = { ...place, sessionId, reason: "no-capacity", next: "none" as const };
+      const data = { ...place, sessionId, reason: "not-renewed", next: "none" as const };
       return vmEventOf("SessionReleased", null, sessionId, data);
     });
     if (events.length > 0) await appendEvents(tx, events, now);
@@ -265,6 +287,10 @@ export class PlacementStore implements Placements {
 
   #now(): Date {
     return new Date(this.clock.now());
+  }
+
+  #waitsUntil(): Date {
+    return new Date(this.clock.now() + this.options.waitMsMax);
   }
 }
 

@@ -5,11 +5,22 @@ import { type HttpServer, serve } from "../../platform/http.js";
 import { sendFeed } from "../../platform/sse.js";
 import type { SessionFeed } from "../feed.js";
 import type { Games } from "../games.js";
+import type { Renewals } from "../renewals.js";
 import type { SessionService, Tenancy } from "../service.js";
 
 export function serveSessions(
   server: HttpServer,
-  { service, feed, games }: { service: SessionService; feed: SessionFeed; games: Games },
+  {
+    service,
+    renewals,
+    feed,
+    games,
+  }: {
+    service: SessionService;
+    renewals: Renewals;
+    feed: SessionFeed;
+    games: Games;
+  },
 ): void {
   serve(
     server,
@@ -33,10 +44,15 @@ export function serveSessions(
     body: { tenants: await service.tenants(tenancy(caller)) },
   }));
   serve(server, sessionRoutes.sessionEvents, ({ reply }) => sendFeed(reply, (signal) => feed.subscribe(signal)));
-  serve(server, sessionRoutes.getSession, async ({ params, caller }) => ({
-    status: 200,
-    body: await service.get(params.sessionId, tenancy(caller)),
-  }));
+  serve(server, sessionRoutes.renewSessions, async ({ body }) => {
+    renewals.awaited(body.sessionIds);
+    return { status: 202, body: {} };
+  });
+  serve(server, sessionRoutes.getSession, async ({ params, caller }) => {
+    const session = await service.get(params.sessionId, tenancy(caller));
+    if (session.queue !== null && mayOwn(caller)) renewals.awaited([session.sessionId]);
+    return { status: 200, body: session };
+  });
   serve(server, sessionRoutes.endSession, async ({ params, caller }) => ({
     status: 200,
     body: await service.end(params.sessionId, tenancy(caller)),
@@ -60,6 +76,9 @@ export function serveSessions(
 const credentials = ["ticket", "expiresAt", "urls"];
 
 const tenancy = (caller: Caller): Tenancy => (caller.kind === "session" ? caller.tenant : null);
+
+/** Whoever creates sessions; a dashboard that reads them waits for none. */
+const mayOwn = (caller: Caller) => caller.kind === "session" || caller.kind === "operate";
 
 function ownTenant(caller: Caller): string {
   if (caller.kind === "session" || caller.kind === "operate") return caller.tenant;

@@ -132,6 +132,13 @@ export class Rooms implements Disposable {
     }
   }
 
+  /** The sessions that have no seat yet and whose players are here. */
+  awaited(): string[] {
+    return [...this.#rooms].flatMap(([sessionId, players]) =>
+      [...players].some(({ connection }) => awaitsSeat(connection)) ? [sessionId] : [],
+    );
+  }
+
   /** How the session's player is connected, as far as this node and the session service know. */
   status({ sessionId, status, vmId, joinedAt }: Session): StreamStatus {
     const players = [...(this.#rooms.get(sessionId) ?? [])].filter(
@@ -266,6 +273,10 @@ export class Rooms implements Disposable {
 
 const isWaiting = ({ connection: { channel, phase } }: Player): boolean =>
   channel === "signalling" && phase !== "awaiting-hello" && phase !== "closed";
+
+/** Proved or not: who resumes is known to the agent alone, and when its VM has broken there is none to ask. */
+const awaitsSeat = ({ channel, phase, session }: Connection): boolean =>
+  channel === "signalling" && phase === "waiting" && session !== null && session.vmId === null && session.end === null;
 
 function refusalOf({ type }: Problem): Refusal {
   switch (type) {

@@ -34,6 +34,10 @@ const endWords: Record<EndReason, Message> = {
   "duration-limit": again("Time is up", "Sessions have a longest duration, and this one reached it."),
   "game-exited": again("Game over", "The game has ended. Play again?"),
   "no-capacity": again("All seats are taken", "No machine had room for you in time. Try again in a few minutes."),
+  "wait-abandoned": again(
+    "Your place in line was given up",
+    "This page was closed or offline for too long. Press Play again to join the line.",
+  ),
   "vm-failed": again("The machine broke down", "It failed while you were on it, and no other had room for you."),
   "vm-terminated": again("The machine was switched off", "Whoever runs this server took it out of service."),
   "stream-failed": again(
