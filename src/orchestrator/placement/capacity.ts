@@ -1,8 +1,10 @@
 // What the fleet can take, for operators and integrators: by region and in total, in units and in sessions.
 //
 // Sessions are counted as standard-preset ones. A draining VM's sessions are used, its free seats are nobody's.
+
+import type { RegionCapacity } from "../../contracts/capacity.js";
 import type { RegionId } from "../../contracts/catalog.js";
-import { type FleetMetrics, type RegionCapacity, type VmStatus, vmStatus } from "../../contracts/orchestrator.js";
+import { type FleetMetrics, type VmStatus, vmStatus } from "../../contracts/orchestrator.js";
 import { presets } from "../catalog/presets.js";
 import { regionIds } from "../catalog/regions.js";
 import { isUnderWay, takesSessions } from "../vm/lifecycle.js";

@@ -1,6 +1,7 @@
 // The games list: a card and a Play button each, the choice of quality and, where the server tells, of region.
+
+import type { RegionCapacity } from "../../contracts/capacity.js";
 import { type GameSummary, type RegionId, regionId, type VideoMode } from "../../contracts/catalog.js";
-import type { RegionCapacity } from "../../contracts/orchestrator.js";
 import { artwork } from "./artwork.js";
 import { byId, el } from "./element.js";
 import { icon } from "./icons.js";

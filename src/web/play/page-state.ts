@@ -1,6 +1,7 @@
 // Everything the page shows, and how events change it. Pure: views draw a PageState and nothing else.
+
+import type { RegionCapacity } from "../../contracts/capacity.js";
 import type { GameSummary } from "../../contracts/catalog.js";
-import type { RegionCapacity } from "../../contracts/orchestrator.js";
 import type { StreamInfo } from "../../contracts/signalling.js";
 import type { PlayerStats, Progress } from "../../player/player.js";
 import { nextPhase, type Phase, type PhaseEvent } from "./phase.js";
