@@ -17,7 +17,7 @@ import {
 import { vmEvent } from "./events.js";
 import { route } from "./route.js";
 import { placementUse, tenantName } from "./tenants.js";
-import { text } from "./text.js";
+import { anyOf, text } from "./text.js";
 
 export const vmStatus = z.enum([
   "TEMPLATE",
@@ -171,16 +171,6 @@ const found = z.object({
   explanation: placementExplanation.optional().describe("If the request asked to explain"),
 });
 export type FindVmAnswer = z.infer<typeof found>;
-
-/** A query parameter given once, several times, or with commas. */
-const anyOf = <V extends string>(one: z.ZodType<V>) =>
-  z.union([text(200), z.array(text(200)).max(20)]).transform((given, context): V[] => {
-    const values = [given].flat().flatMap((list) => list.split(","));
-    const wrong = values.find((value) => !one.safeParse(value).success);
-    if (wrong === undefined) return values as V[];
-    context.addIssue({ code: "custom", message: `"${wrong}" is not one of its values`, input: given });
-    return z.NEVER;
-  });
 
 const base = "/api/orchestrator/v1";
 const vmParams = z.object({ vmId });

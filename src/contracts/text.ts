@@ -11,3 +11,13 @@ export const text = (charsMax: number, charsMin = 0) =>
     .max(charsMax)
     // biome-ignore lint/suspicious/noControlCharactersInRegex: the control character is what is refused
     .regex(/^[^\u0000\ud800-\udfff]*$/u, "has no U+0000 and no lone surrogates");
+
+/** A query parameter given once, several times, or with commas. */
+export const anyOf = <V extends string>(one: z.ZodType<V>) =>
+  z.union([text(200), z.array(text(200)).max(20)]).transform((given, context): V[] => {
+    const values = [given].flat().flatMap((list) => list.split(","));
+    const wrong = values.find((value) => !one.safeParse(value).success);
+    if (wrong === undefined) return values as V[];
+    context.addIssue({ code: "custom", message: `"${wrong}" is not one of its values`, input: given });
+    return z.NEVER;
+  });
