@@ -109,6 +109,18 @@ export function fleetGauges(deps: {
       for (const { region, sessions } of waiting) gauge.set({ region }, sessions);
     },
   );
+  fleet.add(
+    {
+      name: "hotseat_waiting_oldest_seconds",
+      help: "How long the session has waited that has waited longest; 0: none waits",
+      labelNames: ["region"],
+    },
+    (gauge, { waiting }) => {
+      for (const region of regionIds) gauge.set({ region }, 0);
+      for (const { region, oldestAt } of waiting)
+        gauge.set({ region }, Math.max(0, (clock.now() - oldestAt.getTime()) / 1000));
+    },
+  );
   showBudget(registry, budget);
 }
 

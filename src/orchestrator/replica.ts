@@ -16,6 +16,7 @@ import type { ChangeSignal } from "./events/outbox-store.js";
 import { Relay } from "./events/relay.js";
 import { relayMeters } from "./events/relay-meters.js";
 import type { EventSink } from "./events/sink.js";
+import { inBrief } from "./fleet-brief.js";
 import { FleetMeters } from "./metrics.js";
 import { Allocator } from "./placement/allocate.js";
 import { fleetMetrics } from "./placement/capacity.js";
@@ -187,7 +188,7 @@ export class Replica {
       chains: this.chains,
       nowMs: this.deps.clock.now(),
     };
-    this.deps.log.info({ metrics: fleetMetrics(reading) }, "fleet metrics");
+    this.deps.log.info({ metrics: inBrief(fleetMetrics(reading)) }, "fleet metrics");
   }
 
   async #sayHere(): Promise<void> {

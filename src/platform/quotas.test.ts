@@ -65,6 +65,8 @@ test("metrics name the tenants of the settings and sum up the others, however ma
     'hotseat_tenant_sessions{tenant="idle"} 0',
     'hotseat_tenant_sessions{tenant="other"} 100',
     'hotseat_tenant_sessions_limit{tenant="acme"} 7',
+    'hotseat_tenant_sessions_refused_total{tenant="acme"} 0',
+    'hotseat_tenant_sessions_refused_total{tenant="idle"} 0',
     'hotseat_tenant_sessions_refused_total{tenant="other"} 2',
   ]);
   used.delete("acme");

@@ -46,12 +46,14 @@ export function tenantMeters<L extends QuotaLimit>(
       const max = quotas.max(tenant, limit);
       if (max !== null) most.set({ tenant }, max);
     }
-    return new Counter({
+    const refused = new Counter({
       name: `${name}_refused_total`,
       help: `${help}: refused because the tenant had as many as it may`,
       labelNames: ["tenant"],
       registers,
     });
+    for (const tenant of [...named, otherTenants]) refused.inc({ tenant }, 0);
+    return refused;
   };
   const refusals = new Map((Object.keys(limits) as L[]).map((limit) => [limit, meterOf(limit)]));
   return { refused: (limit, tenant) => refusals.get(limit)!.inc({ tenant: labelOf(tenant) }) };

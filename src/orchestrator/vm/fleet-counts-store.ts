@@ -21,8 +21,8 @@ export interface VmGroup {
 
 export interface FleetCounts {
   readonly groups: readonly VmGroup[];
-  /** Sessions in the queue, by the region they wait for first. */
-  readonly waiting: readonly { readonly region: RegionId; readonly sessions: number }[];
+  /** Sessions in the queue, by the region they wait for first, and since when the first of them does. */
+  readonly waiting: readonly { readonly region: RegionId; readonly sessions: number; readonly oldestAt: Date }[];
   readonly holds: readonly CapacityHold[];
 }
 
@@ -38,9 +38,9 @@ export async function countFleet(db: Queryable): Promise<FleetCounts> {
        where status not in ('TEMPLATE', 'TERMINATED') or (status = 'TERMINATED' and destroyed_at is null)
        group by 1, 2, 3, 4, 5`,
   });
-  const waiting = await db.query<{ region: RegionId; sessions: number }>(
-    `select demand->'regions'->>0 as region, count(*) as sessions from orchestrator.placements
-      where vm_id is null group by 1`,
+  const waiting = await db.query<FleetCounts["waiting"][number]>(
+    `select demand->'regions'->>0 as region, count(*) as sessions, min(queued_at) as "oldestAt"
+       from orchestrator.placements where vm_id is null group by 1`,
   );
   return { groups, waiting, holds: await readHolds(db) };
 }
