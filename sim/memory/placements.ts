@@ -1,6 +1,7 @@
 // Sessions in their seats and in the queue, in memory: as placement/placement-store.ts does it in SQL.
 import type { RegionId } from "../../src/contracts/catalog.js";
 import { type NewEvent, vmEventOf } from "../../src/orchestrator/events/outbox-store.js";
+import { Admission, nobodyNew, type TurnedAway } from "../../src/orchestrator/placement/admission.js";
 import { isOpen } from "../../src/orchestrator/placement/capacity-hold.js";
 import { type Decision, decisionOf, encodeDecision, namedDecision } from "../../src/orchestrator/placement/decision.js";
 import type { Demand } from "../../src/orchestrator/placement/demand.js";
@@ -111,16 +112,23 @@ export class MemoryPlacements implements Placements {
     });
   }
 
-  async enqueue(placements: readonly NewPlacement[]): Promise<void> {
-    this.tables.commit(() => {
-      for (const placement of placements) this.tables.addPlacement(placement, this.settings.clock.now());
-      this.#place();
+  async enqueue(placements: readonly NewPlacement[]): Promise<Map<string, TurnedAway>> {
+    return this.tables.commit(() => {
+      const { tables } = this;
+      const waiting = new Map<string, number>();
+      for (const { tenant } of tables.queue) waiting.set(tenant, (waiting.get(tenant) ?? 0) + 1);
+      const newcomers = placements.filter((placement) => {
+        const isNew = !tables.placements.has(placement.sessionId);
+        if (isNew) tables.addPlacement(placement, this.settings.clock.now());
+        return isNew;
+      });
+      return this.#place(new Admission(newcomers, waiting, this.settings.quotas));
     });
   }
 
   async settle(): Promise<void> {
     this.tables.commit(() => {
-      this.#place();
+      this.#place(nobodyNew(this.settings.quotas));
       this.#expire();
     });
   }
@@ -154,21 +162,26 @@ export class MemoryPlacements implements Placements {
     });
   }
 
-  #place(): void {
+  #place(admission: Admission): Map<string, TurnedAway> {
     const { tables } = this;
-    if (!tables.someoneWaits) return;
+    if (!tables.someoneWaits) return new Map();
     const nowMs = this.settings.clock.now();
     const queue = readQueue(tables, nowMs);
+    let seated: readonly PlacementRow[] = [];
     if (queue.waiting.length > 0) {
       const fleet = readFleet(tables, nowMs);
-      const plan = planWaiting({ ...this.settings, fleet, queue, nowMs });
-      tables.round = roundAfter(tables.round, this.#seatPlanned(queue.waiting, fleet, plan));
+      const plan = planWaiting({ ...this.settings, fleet, queue, nowMs, admission });
+      seated = this.#seatPlanned(queue.waiting, fleet, plan);
+      tables.round = roundAfter(tables.round, seated);
       for (const sessionId of plan.overtaken) {
         const waits = this.#waiting(sessionId);
         if (waits !== null) waits.overtakenAtMs = nowMs;
       }
       if (plan.launches.length > 0) insertVms(tables, plan.launches, new Date(nowMs));
     }
+    const away = admission.turnAway(seated);
+    for (const sessionId of away.keys()) tables.removePlacement(tables.placements.get(sessionId)!);
+    return away;
   }
 
   /** Answers who got a seat, in turn. */

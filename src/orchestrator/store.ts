@@ -15,6 +15,7 @@ import type { LowCapacityPolicy, PoolSeats } from "./autoscaling/low-capacity.js
 import type { Place, PoolMemory, ScalingPlan } from "./autoscaling/scaling-plan.js";
 import type { ChangeSignal } from "./events/outbox-store.js";
 import type { RelayStore } from "./events/relay.js";
+import type { TurnedAway } from "./placement/admission.js";
 import type { CapacityHold, HoldPolicy } from "./placement/capacity-hold.js";
 import type { Decision } from "./placement/decision.js";
 import type { Demand } from "./placement/demand.js";
@@ -160,8 +161,12 @@ export interface Placements {
    * @throws Problem not-found, session-elsewhere, illegal-transition, no-free-seat
    */
   seatOn(vmId: string, placementFor: (vm: SeatedVm) => NewPlacement): Promise<SeatedVm>;
-  /** Puts new sessions in the queue, in this order, and places whoever can be placed, themselves perhaps. */
-  enqueue(placements: readonly NewPlacement[]): Promise<void>;
+  /**
+   * Puts new sessions in the queue, in this order, and places whoever can be placed, themselves perhaps. Answers who is
+   * turned away, by session: it got no seat, and its tenant has as many waiting as it may; nothing is left of it, nor
+   * made for it. A session that is known already stays as it is.
+   */
+  enqueue(placements: readonly NewPlacement[]): Promise<ReadonlyMap<string, TurnedAway>>;
   /** Places whoever can be placed of those who wait, makes the VMs they need, lets go of those that nobody renewed. */
   settle(): Promise<void>;
   /** Somebody still waits for these. Answers those that wait. */

@@ -177,7 +177,7 @@ export class StoreStage {
     return (await this.store.seats.giveBack([leaving], this.now)).left[0]!;
   }
 
-  enqueue(...sessions: readonly NewPlacement[]): Promise<void> {
+  enqueue(...sessions: readonly NewPlacement[]): ReturnType<OrchestratorStore["placements"]["enqueue"]> {
     return this.store.placements.enqueue(sessions);
   }
 

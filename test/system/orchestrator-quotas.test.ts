@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Assignment, orchestratorRoutes as routes, type Vm } from "../../src/contracts/orchestrator.js";
+import { Problem } from "../../src/contracts/problems.js";
 import type { TenantsConfig } from "../../src/platform/quotas.js";
 import { addKey, ensureSecrets, mintKey } from "../../src/platform/secrets.js";
 import {
@@ -156,13 +157,15 @@ describe("VMs for a tenant's waiting requests", () => {
       reason: "Every seat is taken, and the tenant has all the VMs it may have (2).",
     });
     expect(await vms(at, { tenant: "acme" })).toHaveLength(2);
-    expect(await assign(at, "b", "beta", whole)).toMatchObject({ status: "PROVISIONING" });
-    expect((await vms(at)).map(({ tenant }) => tenant)).toEqual(["beta", "acme", "acme"]);
+    // A seat is not its VM's tenant's: whose turn it is takes the next one, and has another made.
+    for (const id of ["b-0", "b-1"])
+      expect(await assign(at, id, "beta", whole)).toMatchObject({ status: "PROVISIONING" });
+    expect(counted((await vms(at)).map(({ tenant }) => tenant ?? ""))).toEqual({ acme: 2, beta: 1 });
 
     const { vmId, tenant } = await vmIn(at, "READY");
     expect(tenant).toBe("default");
     // Any pass over the queue does: another request's here.
-    await assign(at, "b-1", "beta", whole);
+    await assign(at, "b-2", "beta", whole);
     expect((await at.vms.get(vmId)).sessions).toEqual(["a-0"]);
   });
 
@@ -178,6 +181,94 @@ describe("VMs for a tenant's waiting requests", () => {
     await at.as("operate").call(routes.terminate, { params: { vmId: vm.vmId }, body: {} });
     await assign(at, "other", "beta", { region: "us-east-1" });
     expect((await vms(at, { tenant: "acme" })).map(({ region }) => region)).toEqual(["eu-west-1"]);
+  });
+});
+
+describe("a tenant's waiting requests", () => {
+  const whole = { presetId: "default-competitive", region: "us-east-1", rttMsMax: 10 };
+  const noVms = { "*": { vmsMax: 0 } };
+  const refusalOf = (answer: Promise<Assignment>): Promise<Problem | null> =>
+    answer.then(
+      () => null,
+      (error: unknown) => {
+        if (error instanceof Problem) return error;
+        throw error;
+      },
+    );
+  const waitingOf = async (at: TestOrchestrator, tenant: string) =>
+    (await tenants(at)).find((use) => use.tenant === tenant)?.waiting.used ?? 0;
+
+  test("are never more than may wait: of fifty asked of two replicas at once seven wait", async () => {
+    const first = await start({ ...noVms, acme: { waitingMax: 7 } }, 2);
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => refusalOf(assign(started[i % 2]!, `s-${i}`, "acme", whole))),
+    );
+    expect(counted(answers.map((refusal) => refusal?.type ?? "waits"))).toEqual({ waits: 7, "quota-exceeded": 43 });
+    for (const refusal of answers)
+      if (refusal) expect(refusal.extra.quota).toEqual({ limit: "waiting", max: 7, used: 7 });
+    expect(await waitingOf(first, "acme")).toBe(7);
+    expect(await refusalOf(assign(first, "b", "beta", whole))).toBeNull();
+    const meters = await Promise.all(started.map((at) => metric(at, "hotseat_tenant_waiting_sessions_refused_total{")));
+    expect(meters.flat().reduce((sum, line) => sum + Number(line.split(" ")[1]), 0)).toBe(43);
+  });
+
+  test("past the limit are refused for now, and have nothing made for them", async () => {
+    const at = await start({ acme: { waitingMax: 1 } });
+    expect(await assign(at, "s-1", "acme", whole)).toMatchObject({ status: "PROVISIONING" });
+    expect((await refusalOf(assign(at, "s-2", "acme", whole)))?.toDocument()).toMatchObject({
+      status: 429,
+      limit: "waiting",
+      detail: "Waiting requests of the tenant: 1 of 1, and no seat is free. Try again when one of them has its seat.",
+    });
+    expect(await vms(at)).toHaveLength(1);
+    await at.as("service").call(routes.withdraw, { params: { sessionId: "s-1" } });
+    expect(await assign(at, "s-2", "acme", whole)).toMatchObject({ status: "PROVISIONING", position: 1 });
+    expect(await vms(at)).toHaveLength(1);
+  });
+
+  test("that get a seat at once are no waiting requests, though others of the tenant wait", async () => {
+    const at = await start({ acme: { waitingMax: 1, vmsMax: 0 } });
+    await vmIn(at, "READY", { region: "eu-west-1" });
+    await assign(at, "s-1", "acme", whole);
+    const near = { region: "eu-west-1", rttMsMax: 10 };
+    expect(await assign(at, "s-2", "acme", near)).toMatchObject({ status: "ASSIGNED" });
+    // Rather near, but there is no VM near to wait for.
+    expect(await assign(at, "s-3", "acme", { policy: "nearest", region: "us-east-1" })).toMatchObject({
+      status: "ASSIGNED",
+      region: "eu-west-1",
+    });
+    expect((await refusalOf(assign(at, "s-4", "acme", whole)))?.type).toBe("quota-exceeded");
+  });
+
+  test("with a limit of 0 take what is free and never wait", async () => {
+    const at = await start({ acme: { waitingMax: 0 } });
+    await vmIn(at, "READY");
+    for (const id of ["s-1", "s-2", "s-3", "s-4"])
+      expect((await assign(at, id, "acme", { region: "us-east-1", rttMsMax: 10 })).status).toBe("ASSIGNED");
+    const refusal = await refusalOf(assign(at, "s-5", "acme", { region: "us-east-1", rttMsMax: 10 }));
+    expect(refusal?.extra.quota).toEqual({ limit: "waiting", max: 0, used: 0 });
+    expect(await vms(at)).toHaveLength(1);
+  });
+
+  test("asked for again are the same request", async () => {
+    const at = await start({ ...noVms, acme: { waitingMax: 1 } });
+    const first = await assign(at, "s-1", "acme", whole);
+    expect(await assign(at, "s-1", "acme", whole)).toEqual(first);
+    expect(await waitingOf(at, "acme")).toBe(1);
+  });
+
+  test("that wait again because their VM broke are never refused, and count", async () => {
+    const at = await start({ ...noVms, default: { vmsMax: null }, acme: { waitingMax: 1 } });
+    const { vmId } = await vmIn(at, "READY");
+    const small = { region: "us-east-1", rttMsMax: 10 };
+    for (const id of ["s-1", "s-2", "s-3"]) await assign(at, id, "acme", small);
+    await at
+      .as("operate")
+      .call(routes.reportError, { params: { vmId }, body: { errorCode: "broken", errorMessage: "!" } });
+    expect(await waitingOf(at, "acme")).toBe(3);
+    const refusal = await refusalOf(assign(at, "s-4", "acme", small));
+    expect(refusal?.extra.quota).toEqual({ limit: "waiting", max: 1, used: 3 });
+    expect(await waitingOf(at, "acme")).toBe(3);
   });
 });
 

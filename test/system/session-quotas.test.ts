@@ -107,6 +107,8 @@ describe("a tenant's live sessions", () => {
     stage.orchestrator.breakVm("vm-1", "waiting");
     await stage.watcher.until(seated.sessionId, "QUEUED");
     expect((await create()).status).toBe(429);
+    // Its player comes back at the limit as ever.
+    expect((await stage.integrator.call(sessionRoutes.createTicket, { params: seated })).status).toBe(201);
     stage.orchestrator.addVm("vm-2", 2);
     await stage.watcher.until(seated.sessionId, "READY");
     await stage.watcher.until(next.sessionId, "READY");

@@ -617,6 +617,46 @@ describe.each([
       );
     });
 
+    test("turns away who has no seat at once while its tenant has as many waiting as it may: nothing is left of it", async () => {
+      const limited = new StoreStage(subject, {
+        quotas: new Quotas({ acme: { waitingMax: 2 }, none: { waitingMax: 0 } }),
+        places: () => ({ provider: "simulated", vmsMax: 1 }),
+      });
+      const of = (tenant: string, ...ids: string[]) => ids.map((id) => stage.session(id, { ...near, tenant }));
+      await stage.ready("vm-1");
+      await stage.give(["s1", "vm-1"], ["s2", "vm-1"]);
+      const batch = [...of("acme", "a1", "a2", "a3"), ...of("beta", "b1"), ...of("acme", "a4", "a5")];
+      const full = { used: 2, max: 2 };
+      expect(await limited.enqueue(...batch)).toEqual(
+        new Map([
+          ["a4", full],
+          ["a5", full],
+        ]),
+      );
+      expect([await stage.whereIs("a1"), await stage.whereIs("b1"), await stage.whereIs("a4")]).toEqual([
+        "vm-1",
+        "vm-1",
+        null,
+      ]);
+      expect(await stage.queue()).toEqual(["a2", "a3"]);
+      expect(await limited.enqueue(...of("acme", "a3", "a1"))).toEqual(new Map());
+      expect(await stage.enqueue(...of("none", "n1"))).toEqual(new Map());
+      expect(await limited.enqueue(...of("none", "n1", "n2"))).toEqual(new Map([["n2", { used: 1, max: 0 }]]));
+
+      await stage.store.vms.fail("vm-1", broken);
+      expect((await stage.queue()).toSorted()).toEqual(["a1", "a2", "a3", "b1", "n1", "s1", "s2"]);
+      expect(await limited.enqueue(...of("acme", "a6"))).toEqual(new Map([["a6", { used: 3, max: 2 }]]));
+    });
+
+    test("makes nothing for who is turned away", async () => {
+      const limited = new StoreStage(subject, { quotas: new Quotas({ acme: { waitingMax: 0 } }) });
+      expect(await limited.enqueue(stage.session("a1", { tenant: "acme" }))).toEqual(
+        new Map([["a1", { used: 0, max: 0 }]]),
+      );
+      expect((await stage.fleet()).vms).toEqual([]);
+      expect(await stage.told()).toEqual([]);
+    });
+
     test("gives a seat that frees to the first who can use it, and says so in the decision", async () => {
       const { placements, decisions } = stage.store;
       const full = new StoreStage(subject, { places: () => ({ provider: "simulated", vmsMax: 0 }) });

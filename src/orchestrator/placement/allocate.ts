@@ -10,6 +10,7 @@ import type { Assignment, FindVmAnswer, PlacementExplanation, PlacementRequest }
 import { Problem } from "../../contracts/problems.js";
 import type { Clock } from "../../platform/clock.js";
 import { type ExpectedVersions, expectVersion } from "../../platform/etag.js";
+import { quotaExceeded } from "../../platform/quotas.js";
 import { defaultGameId } from "../catalog/games.js";
 import type { FleetMeters } from "../metrics.js";
 import type {
@@ -24,6 +25,7 @@ import type {
   Vms,
 } from "../store.js";
 import { nextStatusOr409 } from "../vm/lifecycle.js";
+import type { TurnedAway } from "./admission.js";
 import { decisionOf, encodeDecision, explain, explainNone } from "./decision.js";
 import { type Demand, demandOf, type FallbackChains, seatSpecOf } from "./demand.js";
 import { type Chosen, FleetIndex, type KnownVm, type Tally } from "./fleet-index.js";
@@ -52,7 +54,7 @@ type Attempt =
 export class Allocator {
   readonly #seats: GroupCommit<NewPlacement, Attempt>;
   readonly #leaving: GroupCommit<Leaving, boolean>;
-  readonly #queue: GroupCommit<NewPlacement, null>;
+  readonly #queue: GroupCommit<NewPlacement, TurnedAway | null>;
   readonly #demands = new Map<string, Demand>();
   /** Requests under way, by session: the same one asked again meanwhile is the same request. */
   readonly #underWay = new Map<string, Promise<Assignment>>();
@@ -79,12 +81,13 @@ export class Allocator {
     this.#leaving = new GroupCommit((batch) => this.#leave(batch), seatLimits, defer);
     const enqueue = async (batch: readonly NewPlacement[]) => {
       meters.committed("queue", batch.length);
-      await placements.enqueue(batch);
-      return batch.map(() => null);
+      const away = await placements.enqueue(batch);
+      return batch.map(({ sessionId }) => away.get(sessionId) ?? null);
     };
     this.#queue = new GroupCommit(enqueue, queueLimits, defer);
   }
 
+  /** @throws Problem quota-exceeded: it would have to wait, and its tenant has as many waiting as it may */
   assign(sessionId: string, request: PlacementRequest, tenant: string): Promise<Assignment> {
     const underWay = this.#underWay.get(sessionId);
     if (underWay !== undefined) return underWay;
@@ -103,7 +106,8 @@ export class Allocator {
       const known = attempt.kind === "known" ? await placements.find(sessionId) : null;
       if (known !== null) return this.#answer(sessionId, known);
     }
-    await this.#queue.push(placement);
+    const turnedAway = await this.#queue.push(placement);
+    if (turnedAway !== null) throw quotaExceeded("waiting", turnedAway.max, turnedAway.used);
     return this.get(sessionId);
   }
 

@@ -22,6 +22,7 @@ import {
   takeGrowthLock,
 } from "../vm/vm-rows-store.js";
 import { insertVms } from "../vm/vm-store.js";
+import { Admission, type Newcomer, nobodyNew, type TurnedAway } from "./admission.js";
 import { isOpen } from "./capacity-hold.js";
 import { readHolds } from "./capacity-holds-store.js";
 import { type Decision, decisionOf, encodeDecision, namedDecision } from "./decision.js";
@@ -150,16 +151,29 @@ export class PlacementStore implements Placements {
   }
 
   /** Puts new sessions in the queue, in this order, and places whoever can be placed, themselves perhaps. */
-  async enqueue(placements: readonly NewPlacement[]): Promise<void> {
-    // Committed before VMs are locked: nobody waits for both at once.
-    await insertPlacements(this.db, placements, this.#now());
-    await this.#underGrowthLock((tx) => this.#place(tx));
+  async enqueue(placements: readonly NewPlacement[]): Promise<Map<string, TurnedAway>> {
+    const { quotas } = this.options;
+    const tenants = [...new Set(placements.map(({ tenant }) => tenant))];
+    if (tenants.every((tenant) => quotas.max(tenant, "waiting") === null)) {
+      // Committed before VMs are locked: nobody waits for both at once.
+      await insertPlacements(this.db, placements, this.#now());
+      await this.#underGrowthLock((tx) => this.#place(tx, nobodyNew(quotas)));
+      return new Map();
+    }
+    // One transaction, so that nobody meets a newcomer that is turned away. As it inserts before it locks VMs, it may wait
+    // in a circle with a replica that is asked for the same session at this moment: one of them is repeated (database.ts).
+    return this.db.transaction(async (tx) => {
+      await takeGrowthLock(tx);
+      const waiting = await waitingOf(tx, tenants);
+      const newcomers = await insertPlacements(tx, placements, this.#now());
+      return this.#place(tx, new Admission(newcomers, waiting, quotas));
+    });
   }
 
   /** Places whoever can be placed of those who wait, makes the VMs they need, lets go of those who waited too long. */
   async settle(): Promise<void> {
     await this.#underGrowthLock(async (tx) => {
-      await this.#place(tx);
+      await this.#place(tx, nobodyNew(this.options.quotas));
       await this.#expire(tx);
     });
   }
@@ -190,7 +204,7 @@ export class PlacementStore implements Placements {
     return waited.length > 0;
   }
 
-  async #underGrowthLock(work: (tx: Queryable) => Promise<void>): Promise<void> {
+  async #underGrowthLock(work: (tx: Queryable) => Promise<unknown>): Promise<void> {
     if (!(await this.someoneWaits())) return;
     await this.db.transaction(async (tx) => {
       await takeGrowthLock(tx);
@@ -198,13 +212,15 @@ export class PlacementStore implements Placements {
     });
   }
 
-  async #place(tx: Queryable): Promise<void> {
+  /** Answers who of the newcomers is turned away. */
+  async #place(tx: Queryable, admission: Admission): Promise<Map<string, TurnedAway>> {
     const now = this.#now();
     const queue = await readQueue(tx, now);
+    let seated: readonly WaitingSession[] = [];
     if (queue.waiting.length > 0) {
       const fleet = await readFleet(tx, now);
-      const plan = planWaiting({ ...this.options, fleet, queue, nowMs: now.getTime() });
-      const seated = await this.#seatPlanned(tx, queue, fleet, plan);
+      const plan = planWaiting({ ...this.options, fleet, queue, nowMs: now.getTime(), admission });
+      seated = await this.#seatPlanned(tx, queue, fleet, plan);
       await writeRound(tx, queue.round, roundAfter(queue.round, seated));
       if (plan.overtaken.length > 0)
         await tx.query(
@@ -213,6 +229,10 @@ export class PlacementStore implements Placements {
         );
       if (plan.launches.length > 0) await insertVms(tx, plan.launches, now);
     }
+    const away = admission.turnAway(seated);
+    if (away.size > 0)
+      await tx.query("delete from orchestrator.placements where session_id = any($1::text[])", [[...away.keys()]]);
+    return away;
   }
 
   /** Answers who got the seat planned for it, in turn. */
@@ -299,15 +319,15 @@ export const hasRoom = (
   demand: Demand,
 ): boolean => takesSessions(vm.status) && vm.reachable && vm.usedUnits + unitsFor(vm, demand.preset) <= unitsPerVm;
 
-/** As waiting, in this order; those that are known already stay as they are. */
-async function insertPlacements(db: Queryable, placements: readonly NewPlacement[], now: Date): Promise<void> {
-  await db.query(
+/** As waiting, in this order; those that are known already stay as they are. Answers the others. */
+async function insertPlacements(db: Queryable, placements: readonly NewPlacement[], now: Date): Promise<Newcomer[]> {
+  return db.query<Newcomer>(
     {
       name: "placements-insert",
       text: `insert into orchestrator.placements (session_id, tenant, demand, spec, expires_at, queued_at)
              select sid, tenant, demand, spec, expires, $2 from jsonb_to_recordset($1::jsonb)
                  as r (ord integer, sid text, tenant text, demand jsonb, spec jsonb, expires timestamptz)
-              order by ord on conflict (session_id) do nothing`,
+              order by ord on conflict (session_id) do nothing returning session_id as "sessionId", tenant`,
     },
     [
       JSON.stringify(
@@ -356,6 +376,16 @@ export async function readQueue(tx: Queryable, now: Date): Promise<Queue> {
       })),
     round: new Set(round.map(({ tenant }) => tenant)),
   };
+}
+
+/** How many of each of these tenants wait. */
+async function waitingOf(tx: Queryable, tenants: readonly string[]): Promise<Map<string, number>> {
+  const rows = await tx.query<{ tenant: string; waiting: number }>(
+    `select tenant, count(*) as waiting from orchestrator.placements
+      where vm_id is null and tenant = any($1::text[]) group by tenant`,
+    [tenants],
+  );
+  return new Map(rows.map(({ tenant, waiting }) => [tenant, waiting]));
 }
 
 async function writeRound(tx: Queryable, before: Round, after: Round): Promise<void> {

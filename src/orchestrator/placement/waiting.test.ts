@@ -4,6 +4,7 @@ import { presetId, regionId, templateId } from "../../contracts/catalog.js";
 import { placementRequest } from "../../contracts/orchestrator.js";
 import { Quotas } from "../../platform/quotas.js";
 import { fallbackChains } from "../catalog/regions.js";
+import { Admission } from "./admission.js";
 import { demandOf } from "./demand.js";
 import { type Fleet, type FleetVm, launchKey, type PlaceRules, placeKey } from "./fleet.js";
 import type { Budget } from "./growth.js";
@@ -51,10 +52,20 @@ function plan(
   places: PlaceRules = upTo(20),
   budget = noLimit,
   quotas = new Quotas({}),
+  admission?: Admission,
 ) {
   let made = 0;
   const queue = { waiting, round: new Set<string>() };
-  return planWaiting({ fleet, places, budget, quotas, queue, nowMs: 10_000, newVmId: () => `new-${++made}` });
+  return planWaiting({
+    fleet,
+    places,
+    budget,
+    quotas,
+    queue,
+    nowMs: 10_000,
+    newVmId: () => `new-${++made}`,
+    admission,
+  });
 }
 
 const kinds = (result: ReturnType<typeof plan>) => result.outcomes.map(({ kind }) => kind);
@@ -189,5 +200,54 @@ describe("planWaiting", () => {
     expect(full.outcomes[0]).toMatchObject({ reason: expect.stringContaining("all the VMs it may have (1)") });
     const withRoom = plan(fleetOf([own, vm("pool")]), waiting, upTo(20), noLimit, quotas);
     expect(kinds(withRoom)).toEqual(["seat", "under-way", "queued", "queued"]);
+  });
+
+  test("turns newcomers away who would wait past their tenant's limit, and does for the others as if they had not come", () => {
+    const wishes = fc.array(
+      fc.record({
+        tenant: fc.constantFrom("acme", "beta"),
+        isNew: fc.boolean(),
+        presetId: fc.constantFrom(...presetId.options),
+        region: fc.constantFrom("us-east-1", "eu-west-1"),
+        policy: fc.constantFrom("soonest", "nearest"),
+      }),
+      { maxLength: 20 },
+    );
+    const used = fc.array(fc.constantFrom(0, 15, 30, 60), { maxLength: 4 });
+    fc.assert(
+      fc.property(wishes, used, fc.nat(3), fc.nat(5), (wanted, units, vmsMax, waitingMax) => {
+        const quotas = new Quotas({ acme: { waitingMax } });
+        const fleet = fleetOf(units.map((usedUnits, i) => vm(`vm-${i}`, { usedUnits })));
+        const sessions = wanted.map(({ tenant, isNew, ...fields }, i) => ({
+          isNew,
+          ...session(`s${i}`, fields),
+          tenant,
+        }));
+        const waits = sessions.filter(({ tenant, isNew }) => tenant === "acme" && !isNew).length;
+        const decide = (waiting: typeof sessions) => {
+          const newcomers = waiting.filter(({ isNew }) => isNew);
+          const admission = new Admission(newcomers, new Map([["acme", waits]]), quotas);
+          const result = plan(fleet, waiting, upTo(vmsMax), noLimit, quotas, admission);
+          const seated = waiting.filter((_, i) => result.outcomes[i]!.kind === "seat");
+          return { ...result, seated, away: admission.turnAway(seated) };
+        };
+        const { outcomes, launches, seated, away } = decide(sessions);
+        const stay = sessions.filter(({ sessionId }) => !away.has(sessionId));
+        for (const one of sessions.filter(({ sessionId }) => away.has(sessionId))) {
+          expect([one.tenant, one.isNew]).toEqual(["acme", true]);
+          expect(away.get(one.sessionId)!.used).toBeGreaterThanOrEqual(waitingMax);
+        }
+        const joined = stay.filter((one) => one.tenant === "acme" && one.isNew && !seated.includes(one));
+        expect(joined.length).toBeLessThanOrEqual(Math.max(0, waitingMax - waits));
+        const without = decide(stay);
+        expect(without.away.size).toBe(0);
+        expect(without.launches).toEqual(launches);
+        const plain = (some: typeof sessions, all: typeof outcomes) =>
+          some.map(({ sessionId }, i) => ({ sessionId, ...all[i]!, position: null }));
+        expect(plain(stay, without.outcomes)).toEqual(
+          plain(sessions, outcomes).filter(({ sessionId }) => !away.has(sessionId)),
+        );
+      }),
+    );
   });
 });

@@ -5,9 +5,11 @@
 // to the first who can use it. By `soonest` a free seat or a VM under way down the chain comes before a new VM near; by
 // `nearest` each region is exhausted before the next.
 //
-// One whom nothing fits holds up nobody behind, and does not starve either: kept-free.ts.
+// One whom nothing fits holds up nobody behind, and does not starve either: kept-free.ts. A newcomer whose tenant has as
+// many waiting as it may gets a seat or nothing: admission.ts.
 import type { ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
 import { isUnderWay } from "../vm/lifecycle.js";
+import { type Admission, nobodyNew } from "./admission.js";
 import type { Demand } from "./demand.js";
 import { etaSeconds, type Fleet, type FleetVm, placeKey } from "./fleet.js";
 import { Growth, type GrowthRules } from "./growth.js";
@@ -59,12 +61,21 @@ export interface WaitingPlan {
   readonly vms: readonly FleetVm[];
 }
 
+const turnedAway: Outcome = { kind: "queued", reason: "The tenant has as many requests waiting as it may." };
+
 type PlannedVm = { -readonly [K in keyof FleetVm]: FleetVm[K] };
 
 export function planWaiting(
-  options: GrowthRules & { fleet: Fleet; queue: Queue; nowMs: number; newVmId: () => string },
+  options: GrowthRules & {
+    fleet: Fleet;
+    queue: Queue;
+    nowMs: number;
+    newVmId: () => string;
+    /** Counts those who join. Default: all have joined already. */
+    admission?: Admission;
+  },
 ): WaitingPlan {
-  const { fleet, places, queue, nowMs, newVmId } = options;
+  const { fleet, places, queue, nowMs, newVmId, admission = nobodyNew(options.quotas) } = options;
   const vms: PlannedVm[] = fleet.vms.map((vm) => ({ ...vm }));
   const byId = new Map(vms.map((vm) => [vm.vmId, vm]));
   const underWay = vms.filter(({ status }) => isUnderWay(status));
@@ -121,10 +132,14 @@ export function planWaiting(
   const line = serveInTurn(queue.waiting, queue.round, (session) => {
     const own = kept.get(session.sessionId);
     const before = launches.length;
-    const outcome = (own === undefined ? nothing.found(session) : null) ?? find(session, own);
+    const mayWait = admission.refusal(session) === null;
+    const outcome = mayWait
+      ? ((own === undefined ? nothing.found(session) : null) ?? find(session, own))
+      : (seat(session.demand, session.demand.regions, own) ?? turnedAway);
     found.set(session, outcome);
+    if (outcome.kind !== "seat" && mayWait) admission.admit(session);
     if (launches.length > before) nothing.forget();
-    if (outcome.kind === "queued") {
+    if (outcome.kind === "queued" && mayWait) {
       nothing.remember(session, outcome);
       overtaking.passedOver(session);
     }
