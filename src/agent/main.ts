@@ -1,6 +1,8 @@
 // The host agent: one supervisor per VM. It enrols, proves that the machine encodes, and then runs what the control
 // plane wants, each session in a process of its own. No native add-on is loaded here, so that none can take it down.
+
 import { randomBytes } from "node:crypto";
+import { agentRoutes } from "../contracts/agents.js";
 import type { Capabilities, GameProgram } from "../contracts/catalog.js";
 import { orchestratorRoutes } from "../contracts/orchestrator.js";
 import { Problem } from "../contracts/problems.js";
@@ -189,7 +191,7 @@ async function programsOf(context: IdentityContext, identity: Identity): Promise
   const { vmId, signal } = context;
   return retry(context, async () => {
     const client = await clientOf(context, identity);
-    const { body } = await client.call(orchestratorRoutes.programs, { params: { vmId }, signal });
+    const { body } = await client.call(agentRoutes.programs, { params: { vmId }, signal });
     return body.programs;
   });
 }

@@ -1,5 +1,6 @@
 // Every HTTP route of Hotseat, by operation id.
 import * as z from "zod";
+import { agentRoutes } from "./agents.js";
 import { orchestratorRoutes } from "./orchestrator.js";
 import { type Route, route } from "./route.js";
 import { sessionRoutes } from "./session.js";
@@ -41,6 +42,7 @@ export const platformRoutes = {
 
 export const allRoutes: readonly Route[] = [
   ...Object.values(orchestratorRoutes),
+  ...Object.values(agentRoutes),
   ...Object.values(sessionRoutes),
   ...Object.values(streamingRoutes),
   ...Object.values(platformRoutes),

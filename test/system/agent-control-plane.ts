@@ -1,11 +1,13 @@
 // A control plane with nothing in it but what one agent meets: the orchestrator's agent routes over the contract, and
 // ingest's end of the link. It decides nothing: the test says which seats there are, and looks at what arrived.
+
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { importJWK, jwtVerify } from "jose";
 import type { WebSocket } from "ws";
+import { agentRoutes } from "../../src/contracts/agents.js";
 import type { Capabilities, GameProgram } from "../../src/contracts/catalog.js";
 import { orchestratorRoutes, type SeatSpec, type Vm, type VmStatus } from "../../src/contracts/orchestrator.js";
 import { Problem } from "../../src/contracts/problems.js";
@@ -193,14 +195,14 @@ export class ControlPlane {
       this.linkedAs = caller;
       this.#accept(socket);
     });
-    serve(server, orchestratorRoutes.enrol, async ({ caller, body }) => {
+    serve(server, agentRoutes.enrol, async ({ caller, body }) => {
       if (caller.kind !== "bootstrap" || caller.token !== bootstrapToken || this.#publicKey !== null)
         throw new Problem("forbidden", "This bootstrap token is used or wrong.");
       this.#publicKey = body.publicKey;
       if (this.losesEnrolAnswer) throw new Problem("unavailable", "The answer is lost.");
       return token();
     });
-    serve(server, orchestratorRoutes.renew, async ({ body }) => {
+    serve(server, agentRoutes.renew, async ({ body }) => {
       if (this.#publicKey === null) throw new Problem("not-found", "No agent has enrolled.");
       await jwtVerify(body.proof, await importJWK(this.#publicKey, "EdDSA"), {
         subject: vmId,
@@ -224,8 +226,8 @@ export class ControlPlane {
       this.errors.push(body);
       return { status: 200, body: this.#vm() };
     });
-    serve(server, orchestratorRoutes.programs, async () => ({ status: 200, body: { programs: this.programs } }));
-    serve(server, orchestratorRoutes.heartbeat, async ({ body }) => {
+    serve(server, agentRoutes.programs, async () => ({ status: 200, body: { programs: this.programs } }));
+    serve(server, agentRoutes.heartbeat, async ({ body }) => {
       this.heartbeats += 1;
       this.running = body.sessions;
       return { status: 200, body: { status: this.status, leaseSeconds: 15, version: 1, seats: this.seats } };

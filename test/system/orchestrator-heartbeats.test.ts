@@ -1,5 +1,7 @@
 // Heartbeats and leases in PostgreSQL: what renews one, what an agent is told, and what the reconciler reads of it.
+
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { agentRoutes } from "../../src/contracts/agents.js";
 import { orchestratorRoutes as routes, type VmStatus, vmStatus } from "../../src/contracts/orchestrator.js";
 import { LeaseStore } from "../../src/orchestrator/agents/lease-store.js";
 import { isSettled } from "../../src/orchestrator/vm/reconcile.js";
@@ -38,7 +40,7 @@ describe("a heartbeat", () => {
     const agent = orchestrator.bearer(await orchestrator.authenticator.mintAgentToken(vmId, 0));
     const beat = async (known?: number) => {
       const body = { sessions: [], ...(known !== undefined && { version: known }) };
-      return (await agent.call(routes.heartbeat, { params: { vmId }, body })).body;
+      return (await agent.call(agentRoutes.heartbeat, { params: { vmId }, body })).body;
     };
     expect(await beat()).toMatchObject({ version, seats: [{ sessionId: `on-${vmId}` }] });
     expect(await beat(version)).toEqual({ status: "IN_USE", version, leaseSeconds: 15 });

@@ -1,7 +1,9 @@
 // The whole orchestrator at work: intents become machines, machines become seats, and whatever goes wrong ends well.
+
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { agentRoutes } from "../../src/contracts/agents.js";
 import type { EventType, VmEvent } from "../../src/contracts/events.js";
 import { orchestratorRoutes as routes } from "../../src/contracts/orchestrator.js";
 import { Problem } from "../../src/contracts/problems.js";
@@ -312,7 +314,7 @@ describe("a local VM", () => {
     await eventually(async () => expect((await idle.vms.get(vmId)).reachable).toBe(false));
     await expect(operator().call(routes.assign, { body: { sessionId: "s1", vmId } })).rejects.toThrow("no-free-seat");
     const agent = orchestrator.bearer(await orchestrator.authenticator.mintAgentToken(vmId, 1));
-    await agent.call(routes.heartbeat, { params: { vmId }, body: { sessions: [] } });
+    await agent.call(agentRoutes.heartbeat, { params: { vmId }, body: { sessions: [] } });
     expect((await idle.vms.get(vmId)).reachable).toBe(true);
     await becomes(vmId, "TERMINATED");
     expect((await idle.vms.get(vmId)).error?.code).toBe("agent-lost");

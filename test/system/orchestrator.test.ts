@@ -1,8 +1,10 @@
 // Every endpoint of the orchestrator over real HTTP and a real database: what it does, what it refuses, and that what
 // it refuses leaves no trace.
+
 import { randomUUID } from "node:crypto";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { agentRoutes } from "../../src/contracts/agents.js";
 import { regionId } from "../../src/contracts/catalog.js";
 import { type VmEvent, vmEvent } from "../../src/contracts/events.js";
 import { orchestratorRoutes as routes, vmStatus } from "../../src/contracts/orchestrator.js";
@@ -513,7 +515,7 @@ describe("an agent", () => {
     return { privateKey, publicKey: { kty: "OKP" as const, crv: "Ed25519" as const, x: x! } };
   }
   const enrol = (token: string, vmId: string, publicKey: Awaited<ReturnType<typeof newKey>>["publicKey"]) =>
-    orchestrator.bearer(token).call(routes.enrol, { params: { vmId }, body: { publicKey } });
+    orchestrator.bearer(token).call(agentRoutes.enrol, { params: { vmId }, body: { publicKey } });
   const proof = (key: CryptoKey, vmId: string, { audience = "hotseat-renew", seconds = 30 } = {}) =>
     new SignJWT()
       .setProtectedHeader({ alg: "EdDSA" })
@@ -522,7 +524,7 @@ describe("an agent", () => {
       .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
       .sign(key);
   const renew = async (vmId: string, given: Promise<string>) =>
-    orchestrator.bearer("").call(routes.renew, { params: { vmId }, body: { proof: await given } });
+    orchestrator.bearer("").call(agentRoutes.renew, { params: { vmId }, body: { proof: await given } });
 
   test("enrols once, is ready, and hears in its heartbeat what to run", async () => {
     const token = bootstrap();
@@ -541,7 +543,7 @@ describe("an agent", () => {
     await operator().call(routes.assign, {
       body: { sessionId: "s", request: { gameId: "demo", cap: { width: 1000, height: 600, fps: 30 } } },
     });
-    const beat = await agent.call(routes.heartbeat, { params: { vmId }, body: { sessions: [] } });
+    const beat = await agent.call(agentRoutes.heartbeat, { params: { vmId }, body: { sessions: [] } });
     expect(beat.body).toEqual({
       status: "IN_USE",
       leaseSeconds: 15,
@@ -586,13 +588,15 @@ describe("an agent", () => {
     const { privateKey, publicKey } = await newKey();
     expect(await refusal(renew(vmId, proof(privateKey, vmId)))).not.toBeNull();
     await enrol(token, vmId, publicKey);
-    const response = await fetch(`${orchestrator.url}${fillPath(routes.renew.path, { vmId })}`, {
+    const response = await fetch(`${orchestrator.url}${fillPath(agentRoutes.renew.path, { vmId })}`, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ proof: await proof(privateKey, vmId) }),
     });
     const { token: fresh } = (await response.json()) as { token: string };
-    const beat = await orchestrator.bearer(fresh).call(routes.heartbeat, { params: { vmId }, body: { sessions: [] } });
+    const beat = await orchestrator
+      .bearer(fresh)
+      .call(agentRoutes.heartbeat, { params: { vmId }, body: { sessions: [] } });
     expect(beat.body.status).toBe("BOOTING");
     const thief = await newKey();
     for (const bad of [
@@ -603,7 +607,7 @@ describe("an agent", () => {
       proof(privateKey, vmId, { seconds: -60 }),
       Promise.resolve("nonsense"),
     ]) {
-      const answer = await fetch(`${orchestrator.url}${fillPath(routes.renew.path, { vmId })}`, {
+      const answer = await fetch(`${orchestrator.url}${fillPath(agentRoutes.renew.path, { vmId })}`, {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ proof: await bad }),
@@ -620,7 +624,7 @@ describe("an agent", () => {
     await operator().call(routes.terminate, { params: { vmId }, body: {} });
     const agent = orchestrator.bearer(body.token);
     const params = { vmId };
-    await expectRefused(() => agent.call(routes.heartbeat, { params, body: { sessions: [] } }), "agent-fenced");
+    await expectRefused(() => agent.call(agentRoutes.heartbeat, { params, body: { sessions: [] } }), "agent-fenced");
     await expectRefused(() => agent.call(routes.markReady, { params, body: {} }), "agent-fenced");
     await expectRefused(() => agent.call(routes.getVm, { params }), "agent-fenced");
     await expectRefused(() => renew(vmId, proof(privateKey, vmId)), "unauthenticated");
@@ -642,12 +646,14 @@ describe("an agent", () => {
       const { publicKey } = await newKey();
       const { body } = await enrol(tokens[winner - 1]!, vmId, publicKey);
       const beat = { params: { vmId }, body: { sessions: [] } };
-      expect((await orchestrator.bearer(body.token).call(routes.heartbeat, beat)).body.status).toBe("PROVISIONING");
+      expect((await orchestrator.bearer(body.token).call(agentRoutes.heartbeat, beat)).body.status).toBe(
+        "PROVISIONING",
+      );
       const loser = orchestrator.bearer(tokens[2 - winner]!);
       const enrolment = { params: { vmId }, body: { publicKey, epoch: 3 - winner } };
-      await expectRefused(() => loser.call(routes.enrol, enrolment), "agent-fenced");
+      await expectRefused(() => loser.call(agentRoutes.enrol, enrolment), "agent-fenced");
       const stale = orchestrator.bearer(await orchestrator.authenticator.mintAgentToken(vmId, 3 - winner));
-      await expectRefused(() => stale.call(routes.heartbeat, beat), "agent-fenced");
+      await expectRefused(() => stale.call(agentRoutes.heartbeat, beat), "agent-fenced");
       expect(
         await orchestrator.vms.claimLaunch(vmId, { ...claim, bootstrapHash: "x" }),
         "there is a machine",
@@ -667,7 +673,7 @@ describe("an agent", () => {
     const beat = async (vmId: string, epoch = 0) =>
       orchestrator
         .bearer(await orchestrator.authenticator.mintAgentToken(vmId, epoch))
-        .call(routes.heartbeat, { params: { vmId }, body: { sessions: [] } });
+        .call(agentRoutes.heartbeat, { params: { vmId }, body: { sessions: [] } });
     const beats = Array.from({ length: 5 }, () => some)
       .flat()
       .map(async ({ vmId }) => [vmId, await beat(vmId)] as const);

@@ -5,7 +5,8 @@
 // The control plane ends the agent at once by fencing it: the VM was given up, or launched anew, and its sessions have
 // their seats elsewhere. Any other refusal ends it after three beats in a row, each with a fresh token, so that one wrong
 // answer from a control plane that just restarts does not end a stream.
-import { orchestratorRoutes, type SeatSpec } from "../../contracts/orchestrator.js";
+import { agentRoutes } from "../../contracts/agents.js";
+import type { SeatSpec } from "../../contracts/orchestrator.js";
 import { createClient } from "../../platform/client.js";
 import type { Log } from "../../platform/log.js";
 import { type Identity, isFenced, isRefusal } from "./identity.js";
@@ -77,7 +78,7 @@ export class Heartbeat {
         bearer: () => identity.bearer(),
         timeoutMs: heartbeatLimits.callMsMax,
       });
-      const { body } = await client.call(orchestratorRoutes.heartbeat, {
+      const { body } = await client.call(agentRoutes.heartbeat, {
         params: { vmId },
         body: { sessions: running(), ...(this.#desired && { version: this.#desired.version }) },
         signal,

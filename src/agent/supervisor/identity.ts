@@ -4,8 +4,9 @@
 // does not renew together. While the old one is still good nobody waits for the new one, and a control plane that is
 // away costs nothing until it runs out. After it has, or after `invalidate`, callers wait for a renewal by proof of the
 // key, which a restarted control plane accepts as well. Expiry never cuts a link: it is asked for only to open one.
+
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
-import { orchestratorRoutes } from "../../contracts/orchestrator.js";
+import { agentRoutes } from "../../contracts/agents.js";
 import { Problem, problemDocument, problemFromDocument } from "../../contracts/problems.js";
 import { createClient, fillPath } from "../../platform/client.js";
 import type { Log } from "../../platform/log.js";
@@ -61,7 +62,7 @@ export async function enrol(context: IdentityContext, bootstrapToken: string): P
       timeoutMs: callMsMax,
     });
     try {
-      const { body } = await client.call(orchestratorRoutes.enrol, {
+      const { body } = await client.call(agentRoutes.enrol, {
         params: { vmId },
         body: { publicKey: { kty: "OKP", crv: "Ed25519", x }, epoch },
         signal: context.signal,
@@ -151,7 +152,7 @@ async function renewByProof(context: IdentityContext, privateKey: CryptoKey): Pr
     .setIssuedAt()
     .setExpirationTime(`${proofSeconds}s`)
     .sign(privateKey);
-  const route = orchestratorRoutes.renew;
+  const route = agentRoutes.renew;
   const url = new URL(fillPath(route.path, { vmId }), await context.orchestratorUrl());
   let body: unknown;
   let ok: boolean;

@@ -1,5 +1,5 @@
 // The endpoints that are the agents' own: enrolling, tokens, heartbeats.
-import { orchestratorRoutes as routes } from "../../contracts/orchestrator.js";
+import { agentRoutes as routes } from "../../contracts/agents.js";
 import { Problem } from "../../contracts/problems.js";
 import { agentTokenSeconds } from "../../platform/auth.js";
 import type { Clock } from "../../platform/clock.js";
