@@ -6,9 +6,18 @@
 set -eu
 umask 077
 composed="${RUNTIME_DIRECTORY:?where the composed configuration is kept}/turnserver.conf"
+tables="$RUNTIME_DIRECTORY/turndb"
 {
   cat "$1"
   sed -n 's/^..*$/static-auth-secret=&/p' "$2"
 } >"$composed"
 shift 2
-exec "${TURNSERVER_PATH:-/usr/bin/turnserver}" -c "$composed" "$@"
+
+# coturn reads its tables at each log-in, though nothing stands in them. Left to make them itself, its threads do so at
+# once, lock each other out and refuse good credentials. turnadmin leaves a log file of its own behind.
+rm -f "$tables"
+turnadmin --list --userdb="$tables" >/dev/null &
+wait $!
+rm -f "/var/log/turn_$!_"*.log
+
+exec "${TURNSERVER_PATH:-/usr/bin/turnserver}" -c "$composed" --userdb="$tables" --pidfile= "$@"

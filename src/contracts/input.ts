@@ -2,7 +2,7 @@
 //
 //   byte 0      kind
 //   bytes 1–4   sequence number, u32: one counter per sender for all kinds, wrapping
-//   bytes 5–    the kind's fields, see `layout` below
+//   bytes 5–    the kind's fields, see `inputLayout` below
 //
 // Discrete events (keys, buttons, wheel, relative motion, reset) travel in order and reliably. Full-state events (the
 // pointer's absolute position, a gamepad) may be lost: the newest wins, and an older one that arrives late is dropped.
@@ -142,17 +142,55 @@ export interface InputMessage {
 }
 
 /** Kinds of which only the newest matters: they may travel unreliably. */
-export const isState = (event: InputEvent): boolean => event.kind === "mouse-position" || event.kind === "gamepad";
+export const isStateKind = (kind: InputEvent["kind"]): boolean => kind === "mouse-position" || kind === "gamepad";
+export const isState = ({ kind }: InputEvent): boolean => isStateKind(kind);
+
+/** One byte that is no input message, sent every second: the page is alive. */
+export const keepalive = 0xff;
 
 /** The bytes are not an input message. */
 export class InputFormatError extends Error {
   override name = "InputFormatError";
 }
 
-const headerBytes = 5;
-const kinds = ["key", "mouse-move", "mouse-position", "mouse-button", "wheel", "gamepad", "reset"] as const;
-const bodyBytes = [2, 4, 4, 2, 4, 16, 0] as const;
-export const inputBytesMax = headerBytes + 16;
+interface Field {
+  readonly name: string;
+  readonly type: keyof typeof typeBytes;
+  readonly meaning: string;
+}
+const typeBytes = { u8: 1, u16: 2, i16: 2, u32: 4 } as const;
+const field = (type: Field["type"], name: string, meaning: string): Field => ({ name, type, meaning });
+const down = field("u8", "down", "1 pressed, 0 let go");
+const axis = (name: string) => field("i16", name, "−32,767 to 32,767");
+
+/** The fields of each kind from byte 5 on; a kind's number is its place here. Append only. */
+export const inputLayout = {
+  key: [field("u8", "code", "the key's number"), down],
+  "mouse-move": [field("i16", "dx", "CSS pixels to the right"), field("i16", "dy", "CSS pixels down")],
+  "mouse-position": [field("u16", "x", "0–65,535 of the picture's width"), field("u16", "y", "of its height")],
+  "mouse-button": [field("u8", "button", "0–4 as in `MouseEvent.button`"), down],
+  wheel: [field("i16", "dx", "CSS pixels to the right"), field("i16", "dy", "CSS pixels down")],
+  gamepad: [
+    field("u8", "index", "0–3"),
+    field("u8", "leftTrigger", "0–255"),
+    field("u8", "rightTrigger", "0–255"),
+    field("u8", "reserved", "0"),
+    field("u32", "buttons", "a bit each, by number in the W3C standard mapping"),
+    axis("leftX"),
+    axis("leftY"),
+    axis("rightX"),
+    axis("rightY"),
+  ],
+  reset: [],
+} as const satisfies Record<InputEvent["kind"], readonly Field[]>;
+
+export const fieldBytes = (fields: readonly Field[]): number =>
+  fields.reduce((bytes, { type }) => bytes + typeBytes[type], 0);
+
+export const inputHeaderBytes = 5;
+const kinds = Object.keys(inputLayout) as (keyof typeof inputLayout)[];
+const bodyBytes = Object.values(inputLayout).map(fieldBytes);
+export const inputBytesMax = inputHeaderBytes + Math.max(...bodyBytes);
 
 const codeNumbers = new Map<string, number>(keyCodes.map((code, number) => [code, number]));
 
@@ -165,7 +203,7 @@ const signed16 = (value: number) => Math.round(Math.max(-1, Math.min(1, value)) 
 
 export function encodeInput({ seq, event }: InputMessage): Uint8Array {
   const kind = kinds.indexOf(event.kind);
-  const bytes = new Uint8Array(headerBytes + bodyBytes[kind]!);
+  const bytes = new Uint8Array(inputHeaderBytes + bodyBytes[kind]!);
   const view = new DataView(bytes.buffer);
   view.setUint8(0, kind);
   view.setUint32(1, seq, true);
@@ -204,13 +242,13 @@ export function encodeInput({ seq, event }: InputMessage): Uint8Array {
 export function decodeInput(bytes: Uint8Array): InputMessage {
   const kind = kinds[bytes[0] ?? 255];
   if (kind === undefined) throw new InputFormatError(`unknown kind ${bytes[0]}`);
-  const expected = headerBytes + bodyBytes[kinds.indexOf(kind)]!;
+  const expected = inputHeaderBytes + bodyBytes[kinds.indexOf(kind)]!;
   if (bytes.length !== expected) throw new InputFormatError(`${kind} is ${expected} bytes, not ${bytes.length}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return { seq: view.getUint32(1, true), event: decodeBody(kind, view) };
 }
 
-function decodeBody(kind: (typeof kinds)[number], view: DataView): InputEvent {
+function decodeBody(kind: InputEvent["kind"], view: DataView): InputEvent {
   switch (kind) {
     case "key": {
       const code = keyCodes[view.getUint8(5)];

@@ -42,7 +42,7 @@ const exceeded = z.object({ limit: quotaLimit, max: z.int(), used: z.int() });
 
 export const problemDocument = z
   .object({
-    type: z.string().describe("urn:hotseat:problem:<name>"),
+    type: z.string().describe("`urn:hotseat:problem:<name>`"),
     title: z.string(),
     status: z.int(),
     detail: z.string().optional(),

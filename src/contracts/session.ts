@@ -28,8 +28,8 @@ export type EndReason = z.infer<typeof endReason>;
 
 export const iceServer = z.object({
   urls: z.array(z.string().regex(/^(stun|stuns|turn|turns):/, "a stun: or turn: URL")),
-  username: z.string().optional(),
-  credential: z.string().optional(),
+  username: z.string().optional().describe("Of TURN: `<expiry, Unix seconds>:<session>`"),
+  credential: z.string().optional().describe("Good until then; new ones come as `ice-servers`"),
 });
 export type IceServer = z.infer<typeof iceServer>;
 

@@ -32,32 +32,37 @@ export const closeCodes = {
   unavailable: 4503,
 } as const;
 
-const sdp = z.string().min(1).max(60_000);
+const sdp = z.string().min(1).max(60_000).describe("A session description (RFC 8866)");
 
 export const iceCandidate = z.strictObject({
-  candidate: z.string().max(1_000),
-  sdpMid: z.string().max(64).nullable(),
+  candidate: z.string().max(1_000).describe("`RTCIceCandidate.candidate`"),
+  sdpMid: z.string().max(64).nullable().describe("The media section it is for"),
 });
 export type IceCandidate = z.infer<typeof iceCandidate>;
 
 /** A first message: a ticket (first time) or the resume secret of an earlier welcome. */
 export const hello = z.union([
-  z.strictObject({ type: z.literal("hello"), ticket: z.string().max(2_000) }),
-  z.strictObject({ type: z.literal("hello"), resume: z.string().max(200) }),
+  z.strictObject({
+    type: z.literal("hello"),
+    ticket: z.string().max(2_000).describe("Of the HTTP answer; the signalling socket only"),
+  }),
+  z.strictObject({ type: z.literal("hello"), resume: z.string().max(200).describe("The newest `welcome`'s") }),
 ]);
 export type Hello = z.infer<typeof hello>;
 
 /** What either end of the WebRTC connection says to the other. */
-const offer = z.strictObject({ type: z.literal("offer"), sdp });
-const answer = z.strictObject({ type: z.literal("answer"), sdp });
-const candidate = z.strictObject({ type: z.literal("candidate"), candidate: iceCandidate });
+const offer = z.strictObject({ type: z.literal("offer"), sdp }).describe("A newer one replaces the connection");
+const answer = z.strictObject({ type: z.literal("answer"), sdp }).describe("To the newest offer");
+const candidate = z
+  .strictObject({ type: z.literal("candidate"), candidate: iceCandidate })
+  .describe("A way to this end, as soon as it is found");
 
 /** Player → ingest, after the hello. */
 export const fromPlayer = z.discriminatedUnion("type", [
   offer,
   candidate,
   z.strictObject({ type: z.literal("bye") }).describe("The player ends the session"),
-  z.strictObject({ type: z.literal("ping") }),
+  z.strictObject({ type: z.literal("ping") }).describe("Answered by `pong`"),
 ]);
 export type FromPlayer = z.infer<typeof fromPlayer>;
 
@@ -65,42 +70,48 @@ export type FromPlayer = z.infer<typeof fromPlayer>;
 export const streamInfo = z.object({
   gameId: z.string(),
   title: z.string(),
-  asked: videoMode,
-  mode: videoMode,
-  encoder: z.string(),
+  asked: videoMode.describe("Pixels, and frames per second"),
+  mode: videoMode.describe("What it runs at"),
+  encoder: z.string().describe("FFmpeg's name of it"),
   why: z.string().nullable().describe("Why `mode` is below `asked`, in words"),
-  pointer: pointerMode,
+  pointer: pointerMode.describe("By the mouse's motion (the page locks the pointer), or by where it points"),
 });
 export type StreamInfo = z.infer<typeof streamInfo>;
 
 /** Ingest → player. */
 export const toPlayer = z.discriminatedUnion("type", [
-  z.object({
-    type: z.literal("progress"),
-    status: sessionStatus,
-    step: z.enum(["finding-seat", "starting-machine", "connecting"]),
-    position: z.int().nullable(),
-    etaSeconds: z.number().nullable(),
-    reason: z.string().nullable(),
-  }),
-  z.object({
-    type: z.literal("welcome"),
-    resume: z.string(),
-    iceServers: z.array(iceServer),
-    stream: streamInfo,
-  }),
+  z
+    .object({
+      type: z.literal("progress"),
+      status: sessionStatus,
+      step: z.enum(["finding-seat", "starting-machine", "connecting"]),
+      position: z.int().nullable().describe("Place in the queue, from 1"),
+      etaSeconds: z.number().nullable().describe("Until the seat, as expected; null: unknown"),
+      reason: z.string().nullable().describe("Why it waits, in words"),
+    })
+    .describe("At every change until the welcome"),
+  z
+    .object({
+      type: z.literal("welcome"),
+      resume: z.string().describe("The secret to come back with; it replaces an earlier one"),
+      iceServers: z.array(iceServer),
+      stream: streamInfo,
+    })
+    .describe("The machine has accepted the player: offers are answered from now on"),
   answer,
   candidate,
   z
     .object({ type: z.literal("ice-servers"), iceServers: z.array(iceServer) })
     .describe("New TURN credentials, before those of the welcome end; for the next connection, the one there is stays"),
-  z.object({ type: z.literal("ended"), reason: endReason, detail: z.string() }),
+  z
+    .object({ type: z.literal("ended"), reason: endReason, detail: z.string().describe("For people") })
+    .describe("The session is over; the socket closes after it"),
   z.object({ type: z.literal("problem"), problem: problemDocument }).describe("The socket closes after it"),
   z.object({ type: z.literal("pong") }),
 ]);
 export type ToPlayer = z.infer<typeof toPlayer>;
 
-const connectionId = z.string().min(8).max(64);
+const connectionId = z.string().min(8).max(64).describe("A player's socket, named by ingest");
 
 /** Ingest → agent. One agent link carries every connection to its VM. */
 export const toAgent = z.discriminatedUnion("type", [
@@ -109,47 +120,63 @@ export const toAgent = z.discriminatedUnion("type", [
       type: z.literal("join"),
       sessionId,
       connectionId,
-      channel: z.enum(["signalling", "control"]),
+      channel: z.enum(["signalling", "control"]).describe("Which of its sockets"),
       proof: z.union([
-        z.object({ jti: z.string(), expiresAt: z.number().describe("Unix seconds") }).describe("A genuine ticket's"),
-        z.object({ resume: z.string() }),
+        z.object({
+          jti: z.string().describe("Of a genuine ticket: good once"),
+          expiresAt: z.number().describe("Unix seconds"),
+        }),
+        z.object({ resume: z.string().describe("Or the secret of an earlier `joined`") }),
       ]),
       iceServers: z.array(iceServer),
     })
-    .describe("A control join only resumes"),
-  z.object({
-    type: z.literal("signal"),
-    sessionId,
-    connectionId,
-    message: z.discriminatedUnion("type", [offer, candidate]),
-  }),
+    .describe("A player wants in; a control join only resumes. Answered by `joined` or `refused`"),
+  z
+    .object({
+      type: z.literal("signal"),
+      sessionId,
+      connectionId,
+      message: z.discriminatedUnion("type", [offer, candidate]),
+    })
+    .describe("What the player says to the machine"),
   z
     .object({ type: z.literal("ice-servers"), sessionId, connectionId, iceServers: z.array(iceServer) })
     .describe("New TURN credentials, for the connection's next offer"),
   z.object({ type: z.literal("bye"), sessionId, connectionId }).describe("The player ends the session"),
   z.object({ type: z.literal("gone"), sessionId, connectionId }).describe("Its socket closed"),
-  z.object({ type: z.literal("ping") }),
+  z.object({ type: z.literal("ping") }).describe("Answered by `pong`"),
 ]);
 export type ToAgent = z.infer<typeof toAgent>;
 
 /** Agent → ingest. */
 export const fromAgent = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("joined"), connectionId, resume: z.string(), stream: streamInfo }),
+  z
+    .object({
+      type: z.literal("joined"),
+      connectionId,
+      resume: z.string().describe("The player's next secret"),
+      stream: streamInfo,
+    })
+    .describe("The connection is accepted"),
   z
     .object({
       type: z.literal("refused"),
       connectionId,
       reason: z.enum(["ticket-used", "resume-wrong", "no-such-session", "bad-offer", "session-failed", "taken-over"]),
-      detail: z.string(),
+      detail: z.string().describe("For people"),
     })
     .describe("Also ends a connection that had been accepted"),
-  z.object({ type: z.literal("signal"), connectionId, message: z.discriminatedUnion("type", [answer, candidate]) }),
-  z.object({
-    type: z.literal("session"),
-    sessionId,
-    state: z.enum(["connected", "disconnected", "idle", "left", "game-exited", "stream-failed"]),
-    detail: text(500).optional(),
-  }),
+  z
+    .object({ type: z.literal("signal"), connectionId, message: z.discriminatedUnion("type", [answer, candidate]) })
+    .describe("What the machine says to the player"),
+  z
+    .object({
+      type: z.literal("session"),
+      sessionId,
+      state: z.enum(["connected", "disconnected", "idle", "left", "game-exited", "stream-failed"]),
+      detail: text(500).optional().describe("For people"),
+    })
+    .describe("What became of the player's media or of the game; the newest is said again on every new link"),
   z.object({ type: z.literal("pong") }),
 ]);
 export type FromAgent = z.infer<typeof fromAgent>;

@@ -4,6 +4,7 @@
 // (notes/media.md, pitfall 1). The offer is made at once, before it may be sent, so that nothing waits for it; our
 // candidates are held until then, the other side's until its answer. A broken connection is never repaired: it is
 // replaced by a new one.
+import { keepalive } from "../contracts/input.js";
 import { type IceCandidate, signallingLimits } from "../contracts/signalling.js";
 
 const connectMsMax = 10_000;
@@ -12,7 +13,6 @@ const disconnectedMsMax = 4_000;
 /** A machine that closes its end says so by its channels long before ICE notices; `ended` may come with it. */
 const channelClosedMsMax = 1_000;
 const keepaliveMs = 1_000;
-const keepalive = Uint8Array.of(0xff);
 
 export type ConnectionFailure = "no-answer" | "network-blocked" | "unsupported";
 
@@ -35,6 +35,7 @@ export class Connection {
   #remoteHeld: IceCandidate[] | null = [];
   #candidatesLeft: number = signallingLimits.candidatesPerConnectionMax;
   #deadline: ReturnType<typeof setTimeout> | undefined;
+  #everConnected = false;
   readonly #keepalive: ReturnType<typeof setInterval>;
 
   constructor(
@@ -54,7 +55,10 @@ export class Connection {
     };
     this.#peer.onicecandidate = ({ candidate }) => this.#found(candidate);
     this.#peer.onconnectionstatechange = () => this.#changed();
-    this.#keepalive = setInterval(() => this.input.readyState === "open" && this.input.send(keepalive), keepaliveMs);
+    this.#keepalive = setInterval(
+      () => this.input.readyState === "open" && this.input.send(Uint8Array.of(keepalive)),
+      keepaliveMs,
+    );
     this.#offer = this.#makeOffer();
   }
 
@@ -118,12 +122,16 @@ export class Connection {
     switch (this.#peer.connectionState) {
       case "connected":
         clearTimeout(this.#deadline);
+        this.#everConnected = true;
         this.handlers.connected();
         break;
       case "disconnected":
         this.#lostTouch(disconnectedMsMax);
         break;
       case "failed":
+        // Before it ever connected this says no more than that the ways known so far failed. A TURN server refuses
+        // private addresses at once, while the machine still asks for its relay's: the deadline decides.
+        if (!this.#everConnected) break;
         clearTimeout(this.#deadline);
         this.handlers.failed("network-blocked");
     }

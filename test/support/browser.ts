@@ -14,6 +14,8 @@ const flags = [
   "--disable-sync",
 ];
 
+export const chromiumPath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
+
 export interface Browser extends AsyncDisposable {
   readonly context: BrowserContext;
   readonly page: Page;
@@ -21,10 +23,10 @@ export interface Browser extends AsyncDisposable {
   readonly console: readonly string[];
 }
 
-export async function openBrowser(options: BrowserContextOptions = {}): Promise<Browser> {
+export async function openBrowser(options: BrowserContextOptions & { executablePath?: string } = {}): Promise<Browser> {
   const profile = mkdtempSync(join(tmpdir(), "hotseat-chromium-"));
   const context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM_PATH ?? "/usr/bin/chromium",
+    executablePath: chromiumPath,
     headless: true,
     args: flags,
     viewport: { width: 1280, height: 800 },

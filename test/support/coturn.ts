@@ -38,7 +38,7 @@ export async function startTurn({ host, port, args = [], within = [] }: TestTurn
     "deploy/coturn/turnserver.sh",
     "deploy/coturn/turnserver.conf",
     path("secret"),
-    ...["--cert", path("crt"), "--pkey", path("key"), "--pidfile=", `--userdb=${path("turndb")}`],
+    ...["--cert", path("crt"), "--pkey", path("key")],
     ...["--listening-ip", host, "--relay-ip", host, "--listening-port", String(port)],
     ...["--tls-listening-port", String(port + 1)],
     ...args,

@@ -31,14 +31,22 @@ export interface RunningHotseat extends AsyncDisposable {
 
 /** Starts `hotseat up` and resolves once it has printed its link. The data folder is removed on dispose unless given. */
 export async function startUp(
-  options: { args?: string[]; dataDir?: string; settings?: Settings } = {},
+  options: {
+    args?: string[];
+    dataDir?: string;
+    settings?: Settings;
+    port?: number;
+    /** The command to run it by: `ip netns exec …`. */
+    within?: readonly string[];
+  } = {},
 ): Promise<RunningHotseat> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "hotseat-"));
   const mark = randomUUID();
   const settings = join(dataDir, "test-settings.json");
   writeFileSync(settings, JSON.stringify(withMark(options.settings ?? {}, mark)));
-  const args = ["--port", "0", "--data", dataDir, "--config", settings, ...(options.args ?? [])];
-  const child = spawn(process.execPath, [cli, "up", ...args], {
+  const args = ["--port", String(options.port ?? 0), "--data", dataDir, "--config", settings, ...(options.args ?? [])];
+  const [command = "", ...before] = [...(options.within ?? []), process.execPath];
+  const child = spawn(command, [...before, cli, "up", ...args], {
     env: { ...process.env, HOTSEAT_TEST_MARK: mark },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,

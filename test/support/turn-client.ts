@@ -24,6 +24,7 @@ const magicCookie = 0x2112a442;
 const headerBytes = 20;
 const udp = 17;
 const resendMs = 250;
+const answerMsMax = 10_000;
 
 /** "ok", or the server's error code: 401 who are you, 403 not there, 438 nonce too old, 486 quota. */
 export type TurnAnswer = "ok" | number;
@@ -36,7 +37,6 @@ export class TurnClient implements AsyncDisposable {
   constructor(
     private readonly server: { readonly host: string; readonly port: number },
     private readonly credential: TurnCredential,
-    private readonly answerMsMax = 10_000,
   ) {}
 
   allocate(): Promise<TurnAnswer> {
@@ -79,7 +79,7 @@ export class TurnClient implements AsyncDisposable {
     const request = this.#request(methods[method], transaction, body);
     const send = () => this.#socket.send(request, this.server.port, this.server.host);
     const resend = setInterval(send, resendMs);
-    const signal = AbortSignal.timeout(this.answerMsMax);
+    const signal = AbortSignal.timeout(answerMsMax);
     try {
       send();
       for (;;) {

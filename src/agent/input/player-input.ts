@@ -6,11 +6,8 @@
 // key-up, and a late gamepad packet from moving a stick that was let go.
 //
 // Malformed messages are counted, never fatal: they come from outside.
-import { decodeInput, type InputEvent, InputFormatError, isNewer } from "../../contracts/input.js";
+import { decodeInput, type InputEvent, InputFormatError, isNewer, keepalive } from "../../contracts/input.js";
 import { type Held, hold, nothingHeld, releases } from "./held.js";
-
-/** One byte on the "input" data channel or the control socket, every second: the page is alive. Not an input message. */
-export const keepalive = 0xff;
 
 export const isKeepalive = (bytes: Uint8Array): boolean => bytes.length === 1 && bytes[0] === keepalive;
 

@@ -1,0 +1,160 @@
+// Media that must take the TURN server's way: the browser's network and the machine's have no other (relayed-network.ts).
+// coturn runs as deploy/coturn has it; credentials live for seconds here, so that sessions outlive them.
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { iceServersFor } from "../../src/streaming/ice/ice-servers.js";
+import { type Browser, openBrowser } from "../support/browser.js";
+import { startTurn, type TestTurn, turnSecrets } from "../support/coturn.js";
+import { type RunningHotseat, startUp, until } from "../support/hotseat.js";
+import { shipMovesWith, watchConnections } from "../support/picture.js";
+import { play } from "../support/play.js";
+import { type RelayedNetwork, relayedNetwork } from "../support/relayed-network.js";
+import type { TurnCredential } from "../support/turn-client.js";
+
+const port = 8080;
+const turnPort = 3478;
+const turnCredentialSeconds = 10;
+
+let network: RelayedNetwork;
+let turn: TestTurn;
+let hotseat: RunningHotseat;
+
+beforeAll(async () => {
+  network = relayedNetwork();
+  const { serverAddress, machineAddress } = network;
+  turn = await startTurn({ host: serverAddress, port: turnPort, within: network.within("server") });
+  const urls = ["udp", "tcp"].map((transport) => `turn:${serverAddress}:${turnPort}?transport=${transport}`);
+  hotseat = await startUp({
+    within: network.within("machine"),
+    port,
+    args: ["--host", machineAddress, "--public-url", `http://${serverAddress}:${port}`],
+    settings: { streaming: { iceServers: [{ urls, sharedSecretFile: turn.secretFile }], turnCredentialSeconds } },
+  });
+  await network.openDoor(port);
+});
+afterAll(async () => {
+  await hotseat?.[Symbol.asyncDispose]();
+  await turn?.[Symbol.asyncDispose]();
+  await network?.[Symbol.asyncDispose]();
+});
+
+const relayOnly = () => hotseat.link.replace("/#", "/?ice=relay#");
+
+async function openPlayer(): Promise<Browser> {
+  const browser = await openBrowser({ executablePath: network.chromium });
+  await watchConnections(browser.page);
+  return browser;
+}
+
+/** The way media takes now, by the newest connection's statistics; undefined before there is one. */
+const selectedWay = (page: Page) =>
+  page.evaluate(async () => {
+    const { connections } = window as unknown as { connections: RTCPeerConnection[] };
+    const newest = connections.at(-1)!;
+    const stats = new Map([...(await newest.getStats()).values()].map((stat) => [stat.id as string, stat]));
+    const transport = [...stats.values()].find((stat) => stat.type === "transport");
+    const pair = stats.get(transport?.selectedCandidatePairId);
+    if (pair === undefined || newest.connectionState !== "connected") return undefined;
+    const local = stats.get(pair.localCandidateId);
+    const remote = stats.get(pair.remoteCandidateId);
+    const { username = "" } = newest.getConfiguration().iceServers?.[0] ?? {};
+    return {
+      local: local.candidateType as string,
+      protocol: local.relayProtocol as string,
+      remote: remote.candidateType as string,
+      username,
+    };
+  });
+
+/** Ends the page's sessions: the machine may carry one only. */
+const end = (page: Page) =>
+  page.evaluate(async () => {
+    const { sessions } = await (await fetch("/api/session/v1")).json();
+    for (const { sessionId } of sessions) await fetch(`/api/session/v1/${sessionId}`, { method: "DELETE" });
+  });
+
+async function playsAndObeys(page: Page): Promise<void> {
+  await page.keyboard.press("ArrowUp");
+  expect(await shipMovesWith(page, "ArrowLeft")).toBeLessThan(-0.1);
+  expect(await shipMovesWith(page, "ArrowRight")).toBeGreaterThan(0.1);
+}
+
+it("plays over UDP, goes on when the credential has expired, and comes back with a newer one", async () => {
+  await using browser = await openPlayer();
+  const { page } = browser;
+  await play(page, relayOnly());
+  const first = (await selectedWay(page))!;
+  expect(first).toMatchObject({ local: "relay", protocol: "udp", remote: "relay" });
+  await playsAndObeys(page);
+
+  const expiry = Number(first.username.split(":")[0]) * 1000;
+  await until("the first credential has expired", () => Date.now() > expiry + 1_000 || undefined);
+  await playsAndObeys(page);
+  expect(await selectedWay(page), "nothing had to be made anew").toEqual(first);
+
+  network.playerLink("down");
+  await page.locator('body[data-phase="interrupted"]').waitFor();
+  network.playerLink("up");
+  const second = await until(
+    "another connection",
+    async () => {
+      const way = await selectedWay(page);
+      return way !== undefined && way.username !== first.username ? way : undefined;
+    },
+    60_000,
+  );
+  expect(second).toMatchObject({ local: "relay", protocol: "udp", remote: "relay" });
+  await playsAndObeys(page);
+  await end(page);
+});
+
+it("finds the relay's way by itself, where nobody asked for it", async () => {
+  await using browser = await openPlayer();
+  const { page } = browser;
+  await play(page, hotseat.link);
+  expect(await selectedWay(page)).toMatchObject({ local: "relay", remote: "relay" });
+  await end(page);
+});
+
+it("offers no relay to a browser whose credential is wrong or has expired", async () => {
+  await using browser = await openPlayer();
+  const { page } = browser;
+  await page.goto(hotseat.link);
+  const gather = (username: string, credential: string) =>
+    page.evaluate(
+      async ({ url, username, credential }) => {
+        const iceServers = [{ urls: [url], username, credential }];
+        const connection = new RTCPeerConnection({ iceServers, iceTransportPolicy: "relay" });
+        const seen: (string | number)[] = [];
+        connection.onicecandidate = ({ candidate }) => candidate?.candidate && seen.push("candidate");
+        connection.onicecandidateerror = ({ errorCode }) => seen.push(errorCode);
+        connection.createDataChannel("any");
+        await connection.setLocalDescription();
+        while (connection.iceGatheringState !== "complete")
+          await new Promise((resolve) =>
+            connection.addEventListener("icegatheringstatechange", resolve, { once: true }),
+          );
+        connection.close();
+        return seen;
+      },
+      { url: `turn:${network.serverAddress}:${turnPort}`, username, credential },
+    );
+  const sessionId = "s_1";
+  const server = { urls: [], sharedSecret: turnSecrets[0] };
+  const made = (now: number) => iceServersFor([server], { sessionId, lifeSeconds: 300, now })[0] as TurnCredential;
+  const good = made(Date.now());
+  const expired = made(Date.now() - 301_000);
+  expect(await gather(good.username, good.credential)).toEqual(["candidate"]);
+  expect(await gather(good.username, "wrong")).toEqual([401]);
+  expect(await gather(expired.username, expired.credential)).toEqual([401]);
+});
+
+it("has no other way: without the TURN server nothing arrives, and the player is told so", async () => {
+  await turn[Symbol.asyncDispose]();
+  await using browser = await openPlayer();
+  const { page } = browser;
+  await page.goto(hotseat.link);
+  await page.locator('[data-game="demo"]').getByRole("button", { name: "Play" }).click();
+  await page.getByRole("heading", { name: "Your network blocks the picture" }).waitFor({ timeout: 60_000 });
+  await end(page);
+});
