@@ -138,7 +138,7 @@ export class StoreStage {
 
   provision(vmId: string, where: { region?: RegionId; templateId?: TemplateId; tenant?: string } = {}): Promise<Vm> {
     const vm = { vmId, region, templateId: "L4-360", provider: "simulated", tenant: null, ...where } as const;
-    return this.store.vms.create(vm, rules);
+    return this.store.vms.create(vm, this.settings);
   }
 
   async ready(vmId: string, where: Parameters<StoreStage["provision"]>[1] = {}): Promise<Vm> {

@@ -172,6 +172,44 @@ describe("a tenant's live sessions", () => {
   });
 });
 
+describe("limits that the orchestrator keeps", () => {
+  it("come to the integrator in its words, and nothing is left of the session", async () => {
+    stage = await openStage(ground, {
+      orchestrator: { tenants: { "*": { waitingMax: 1, vmsMax: 0 } } },
+      session: { tenants: { "*": { waitingMax: 1, vmsMax: 0 } } },
+    });
+    await stage.database.query("truncate platform.answers");
+    const { status, body } = await create();
+    expect([status, body.queue?.reason]).toEqual([
+      202,
+      "Every seat is taken, and the tenant has all the VMs it may have (0).",
+    ]);
+    const refused = await create({ once: "k" });
+    expect(refused).toMatchObject({
+      status: 429,
+      retryAfter: "5",
+      body: {
+        type: "urn:hotseat:problem:quota-exceeded",
+        limit: "waiting",
+        max: 1,
+        used: 1,
+        detail: "Waiting requests of the tenant: 1 of 1, and no seat is free. Try again when one of them has its seat.",
+      },
+    });
+    expect((await stage.operator.call(sessionRoutes.listSessions, { query: {} })).body.sessions).toHaveLength(1);
+    await end(body);
+    expect((await create({ once: "k" })).status).toBe(202);
+    expect((await stage.integrator.call(sessionRoutes.tenants)).body.tenants).toEqual([
+      {
+        tenant: "local",
+        sessions: { used: 1, max: null },
+        waiting: { used: 1, max: 1 },
+        vms: { used: 0, max: 0 },
+      },
+    ]);
+  });
+});
+
 describe("the list of tenants", () => {
   const listed = async (who: "operator" | "integrator" | "otherTenant") =>
     (await stage[who].call(sessionRoutes.tenants)).body.tenants;

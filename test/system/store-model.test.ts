@@ -7,6 +7,7 @@ import { Problem } from "../../src/contracts/problems.js";
 import { poolsOf } from "../../src/orchestrator/placement/capacity.js";
 import { placeKey } from "../../src/orchestrator/placement/fleet.js";
 import type { PoolReading, VmNews } from "../../src/orchestrator/store.js";
+import { Quotas } from "../../src/platform/quotas.js";
 import {
   byId,
   memorySubject,
@@ -27,6 +28,7 @@ afterAll(async () => {
   await sql[Symbol.asyncDispose]();
 });
 
+const quotas = new Quotas({ greedy: { waitingMax: 2, vmsMax: 2 } });
 const presets: readonly PresetId[] = ["default-standard", "default-high", "default-competitive"];
 const key = { kty: "OKP", crv: "Ed25519", x: "x" } as const;
 const policy = { holdMs: 1_000, holdMsMax: 4_000 };
@@ -86,7 +88,8 @@ const planOf = ({ fleet, memory: before }: PoolReading, nowMs: number) => {
 };
 
 const verbs: Readonly<Record<string, (call: Call) => Promise<unknown>>> = {
-  create: ({ stage, n }: Call) => stage.provision(`vm-${n % 5}`, n % 4 === 0 ? elsewhere : place),
+  create: ({ stage, n }: Call) =>
+    stage.provision(`vm-${n % 5}`, { ...(n % 4 === 0 ? elsewhere : place), ...(n % 3 === 0 && { tenant: "greedy" }) }),
   ready: async ({ stage, vmId, n }: Call) => {
     const { vms } = stage.store;
     await vms.markLaunched(vmId);
@@ -265,7 +268,7 @@ describe("the store in memory and the one in PostgreSQL", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 12, maxLength: 40, size: "max" }), async (steps) => {
         await Promise.all([memory.empty(), sql.empty()]);
-        const stages = [new StoreStage(memory), new StoreStage(sql)] as const;
+        const stages = [new StoreStage(memory, { quotas }), new StoreStage(sql, { quotas })] as const;
         for (const stage of stages) {
           await stage.readies("vm-0", "vm-1");
           await stage.provision("vm-2");
@@ -289,5 +292,5 @@ describe("the store in memory and the one in PostgreSQL", () => {
       }),
       { numRuns: 60 },
     );
-  });
+  }, 180_000);
 });
