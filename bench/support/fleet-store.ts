@@ -80,15 +80,19 @@ export async function brokenRules(db: Database): Promise<Record<string, number>>
              - (select count(*) from orchestrator.placements where tenant <> 'bench') as events_off_balance`);
 }
 
-/** The statement to beat, as one would write it first: one row found and taken by FOR UPDATE SKIP LOCKED. */
-export const skipLocked = {
+/**
+ * The statement to beat, as one would write it first: one row found and taken by FOR UPDATE SKIP LOCKED. It decides by
+ * the same rule (nearest region, there the fullest VM that fits) and writes the same rows. `tells`: it notifies, too,
+ * as ours does: replicas of the VM, by the table's trigger, and the relay of the event.
+ */
+export const skipLocked = (tells: boolean) => ({
   // It needs an index by room, which ours does not: it exists only while it is measured.
   before: `create index bench_free on orchestrator.vms (region, template_id, used_units desc)
              where status in ('READY', 'IN_USE') and reachable;
-           alter table orchestrator.vms disable trigger user`,
-  after: "drop index orchestrator.bench_free; alter table orchestrator.vms enable trigger user",
+           ${tells ? "" : "alter table orchestrator.vms disable trigger user"}`,
+  after: `drop index orchestrator.bench_free; ${tells ? "" : "alter table orchestrator.vms enable trigger user"}`,
   assign: {
-    name: "bench-assign",
+    name: `bench-assign-${tells}`,
     text: `
 with pick as (
   select v.vm_id, v.region, v.template_id, w.units
@@ -113,10 +117,10 @@ with pick as (
 ), decided as (
   insert into orchestrator.decisions (session_id, vm_id, decided_at, why) select $4, vm_id, now(), $7 from charged
 )
-select vm_id as "vmId" from charged`,
+select vm_id as "vmId"${tells ? ", pg_notify('orchestrator', 'events')::text" : ""} from charged`,
   },
   release: {
-    name: "bench-release",
+    name: `bench-release-${tells}`,
     text: `
 with gone as (
   delete from orchestrator.placements where session_id = $1 returning vm_id, units
@@ -125,10 +129,12 @@ with gone as (
      set used_units = v.used_units - gone.units, version = version + 1,
          status = case when v.used_units = gone.units then 'READY' else 'IN_USE' end
     from gone where v.vm_id = gone.vm_id returning v.vm_id, v.region, v.template_id, v.version
+), told as (
+  insert into orchestrator.outbox (type, subject, vm_version, data, created_at)
+  select 'SessionReleased', vm_id, version, jsonb_build_object(
+           'vmId', vm_id, 'region', region, 'templateId', template_id, 'sessionId', $1::text,
+           'reason', 'withdrawn', 'next', 'none'), now() from freed
 )
-insert into orchestrator.outbox (type, subject, vm_version, data, created_at)
-select 'SessionReleased', vm_id, version, jsonb_build_object(
-         'vmId', vm_id, 'region', region, 'templateId', template_id, 'sessionId', $1::text,
-         'reason', 'withdrawn', 'next', 'none'), now() from freed`,
+select ${tells ? "pg_notify('orchestrator', signal)::text from freed, unnest(array['events', 'waiting']) as signal" : "1 from freed"}`,
   },
-} as const;
+});

@@ -37,8 +37,11 @@ import { type Outcome, planWaiting, type Standing } from "./waiting.js";
 /** Lost races after which a session queues instead: the queue's passes exclude each other, so it loses no more. */
 const racesMax = 5;
 
-/** 256 fill a statement well; a second one in flight keeps the database busy while this process works on answers. */
-const seatLimits: GroupCommitLimits = { itemsPerBatchMax: 256, batchesInFlightMax: 2, waitingItemsMax: 20_000 };
+/**
+ * Two in flight keep the database busy while this process works on answers. More than 128 each would gather all callers
+ * of a busy moment in one batch, with which database and process work in turn instead of side by side (ADR 18).
+ */
+const seatLimits: GroupCommitLimits = { itemsPerBatchMax: 128, batchesInFlightMax: 2, waitingItemsMax: 20_000 };
 /** One pass at a time: those that come meanwhile share the next. */
 const queueLimits: GroupCommitLimits = { itemsPerBatchMax: 256, batchesInFlightMax: 1, waitingItemsMax: 20_000 };
 

@@ -38,10 +38,8 @@ const giveStatement = {
 with kind as materialized (
   select kind, demand, spec from jsonb_to_recordset($9::jsonb) as k (kind integer, demand jsonb, spec jsonb)
 ), req as materialized (
-  select r.*, k.demand, k.spec || jsonb_build_object('sessionId', r.sid) as spec
-    from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::timestamptz[], $7::integer[])
+  select * from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::timestamptz[], $7::integer[])
            with ordinality as r (sid, vm, units, why, tenant, expires, kind, ord)
-    join kind k using (kind)
 ), known as materialized (
   select session_id from orchestrator.placements where session_id = any($1::text[])
 ), locked as materialized (
@@ -58,7 +56,8 @@ with kind as materialized (
      and not exists (select from orchestrator.placements where vm_id is null)
 ), seated as (
   insert into orchestrator.placements (session_id, tenant, demand, spec, expires_at, vm_id, units, assigned_at)
-  select sid, tenant, demand, spec, expires, vm, units, $8 from win order by sid
+  select sid, tenant, demand, spec || jsonb_build_object('sessionId', sid), expires, vm, units, $8
+    from win join kind using (kind) order by sid
   on conflict (session_id) do nothing returning session_id
 ), charged as (
   update orchestrator.vms v
@@ -104,7 +103,7 @@ with req as materialized (
   delete from orchestrator.placements p using req r, seat s, locked l
    where p.session_id = r.sid and s.session_id = r.sid and (r.vm is null or r.vm = s.vm_id)
      and l.vm_id = s.vm_id and l.released is not null and (r.expected is null or l.version = any (r.expected))
-     and p.vm_id = s.vm_id and (select count(*) from locked) >= 0
+     and (p.vm_id = s.vm_id) is true and (select count(*) from locked) >= 0
   returning p.session_id, p.units, r.ord, r.reason, l.*
 ), freed as (
   update orchestrator.vms v
