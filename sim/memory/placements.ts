@@ -5,7 +5,7 @@ import { Admission, nobodyNew, type TurnedAway } from "../../src/orchestrator/pl
 import { isOpen } from "../../src/orchestrator/placement/capacity-hold.js";
 import { type Decision, decisionOf, encodeDecision, namedDecision } from "../../src/orchestrator/placement/decision.js";
 import type { Demand } from "../../src/orchestrator/placement/demand.js";
-import type { Fleet } from "../../src/orchestrator/placement/fleet.js";
+import type { Fleet, OccupiedVm } from "../../src/orchestrator/placement/fleet.js";
 import { FleetIndex } from "../../src/orchestrator/placement/fleet-index.js";
 import { hasRoom, queuePassMax } from "../../src/orchestrator/placement/placement-store.js";
 import { unitsFor } from "../../src/orchestrator/placement/seats.js";
@@ -47,7 +47,7 @@ export class MemoryPlacements implements Placements {
     return this.#waiting(sessionId)?.demand ?? null;
   }
 
-  async readFleet(): Promise<Fleet> {
+  async readFleet(): Promise<Fleet<OccupiedVm>> {
     return readFleet(this.tables, this.settings.clock.now());
   }
 
@@ -244,7 +244,7 @@ export function readQueue({ queue, round }: MemoryTables, nowMs: number): Memory
 
 const lineOf = (waiting: readonly PlacementRow[]): PlacementRow[] => serveInTurn(waiting, new Set(), () => false);
 
-export function readFleet(tables: MemoryTables, nowMs: number): Fleet {
+export function readFleet(tables: MemoryTables, nowMs: number): Fleet<OccupiedVm> {
   const held = new Set<string>();
   const halfOpen = new Set<string>();
   for (const [key, hold] of tables.holds) (isOpen(hold, nowMs) ? held : halfOpen).add(key);

@@ -19,7 +19,7 @@ import type { TurnedAway } from "./placement/admission.js";
 import type { CapacityHold, HoldPolicy } from "./placement/capacity-hold.js";
 import type { Decision } from "./placement/decision.js";
 import type { Demand } from "./placement/demand.js";
-import type { Fleet, PlaceRules } from "./placement/fleet.js";
+import type { Fleet, OccupiedVm, PlaceRules } from "./placement/fleet.js";
 import type { KnownVm, VmState } from "./placement/fleet-index.js";
 import type { Budget, GrowthRules } from "./placement/growth.js";
 import type { NewVm, Queue } from "./placement/waiting.js";
@@ -146,7 +146,7 @@ export interface Placements {
   find(sessionId: string): Promise<Placement | null>;
   /** What the session waits for; null: it does not wait. */
   waitingDemand(sessionId: string): Promise<Demand | null>;
-  readFleet(): Promise<Fleet>;
+  readFleet(): Promise<Fleet<OccupiedVm>>;
   someoneWaits(): Promise<boolean>;
   /** Who waits; of more than 1,000 those whose turns come first. */
   readQueue(): Promise<Queue>;
@@ -260,7 +260,10 @@ export interface KeptDecision {
 
 /** The warm pools: what each did last, and which were said to run low. */
 export interface Pools {
-  /** Plans again where nobody else makes VMs meanwhile, and commits that. Only VMs that are still empty are drained. */
+  /**
+   * Plans, and if that changes anything plans again where nobody else makes VMs meanwhile, and commits that. Only VMs
+   * that are still empty are drained. In the first reading VMs that are alike may all bear the id and age of the first.
+   */
   scale(plan: (reading: PoolReading, nowMs: number) => ScalingPlan): Promise<Scaled>;
   /** Judges every pool there is and says once which run low; one that was low and is no more is forgotten. */
   judge(pools: readonly Pool[], policy: LowCapacityPolicy): Promise<void>;

@@ -1,12 +1,16 @@
 // The warm pool and the circuit breakers at work: the real orchestrator, its database, and the simulated provider.
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { orchestratorRoutes as routes, type Vm } from "../../src/contracts/orchestrator.js";
+import { orchestratorRoutes as routes, type Vm, vmStatus } from "../../src/contracts/orchestrator.js";
+import { poolsOf } from "../../src/orchestrator/placement/capacity.js";
+import type { FleetVm } from "../../src/orchestrator/placement/fleet.js";
+import { readFleet, readFleetInKinds } from "../../src/orchestrator/placement/fleet-store.js";
 import {
   emptyFleet,
   startDatabase,
   startOrchestrator,
   type TestDatabase,
   type TestOrchestrator,
+  vmIn,
 } from "./orchestrator-fixture.js";
 
 let db: TestDatabase;
@@ -190,4 +194,26 @@ describe("a place without capacity", () => {
     expect(most).toBe(1);
     expect(await capacityNotes()).toEqual([]);
   });
+});
+
+test("in kinds the fleet has the sums it has VM by VM", async () => {
+  const of = {
+    templateId: ["L4-360", "A16"],
+    status: vmStatus.options.filter((status) => status !== "TEMPLATE"),
+  } as const;
+  for (const [i, status] of [...of.status, ...of.status, ...of.status].entries())
+    await vmIn(idle, status, { templateId: of.templateId[i % 2]! });
+  await idle.database.query("update orchestrator.vms set reachable = false where hashtext(vm_id) % 3 = 0");
+  const [kinds, vms] = [await readFleetInKinds(idle.database, new Date()), await readFleet(idle.database, new Date())];
+  const byPlace = (pools: ReturnType<typeof poolsOf>) =>
+    new Map(pools.map((pool) => [`${pool.region} ${pool.templateId}`, pool]));
+  expect(vms.vms).toHaveLength(18);
+  expect(byPlace(poolsOf(kinds))).toEqual(byPlace(poolsOf(vms)));
+  const withoutId = (all: readonly FleetVm[]) =>
+    all
+      .map(({ vmId: _, createdAtMs: __, version: ___, ...kind }: FleetVm & { version?: number }) =>
+        JSON.stringify(kind, Object.keys(kind).sort()),
+      )
+      .sort();
+  expect(withoutId(kinds.vms)).toEqual(withoutId(vms.vms));
 });

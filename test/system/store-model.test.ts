@@ -76,7 +76,7 @@ const batchOf = ({ stage, vmId, otherVmId, session, n }: Call) =>
 
 /** Makes a VM where there are few, drains the empty ones where there are many. */
 const planOf = ({ fleet, memory: before }: PoolReading, nowMs: number) => {
-  const ready = byId(fleet.vms).filter(({ status, sessions }) => status === "READY" && sessions === 0);
+  const ready = byId(fleet.vms).filter(({ status, usedUnits }) => status === "READY" && usedUnits === 0);
   const scaledOutAtMs = fleet.vms.length < 2 ? nowMs : null;
   const pool = { scaledOutAtMs, scaledInAtMs: null, surplusSinceMs: ready.length > 1 ? nowMs : null };
   return {

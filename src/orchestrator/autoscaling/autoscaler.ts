@@ -62,7 +62,8 @@ export class Autoscaler {
 
   #plan({ fleet, queue, memory }: PoolReading, nowMs: number): ScalingPlan {
     const { places, settingsOf, warm, growth: rules, chains } = this.deps;
-    const { vms } = planWaiting({ fleet, ...rules, queue, nowMs, newVmId: () => "" });
+    const { vms } =
+      queue.waiting.length === 0 ? fleet : planWaiting({ fleet, ...rules, queue, nowMs, newVmId: () => "" });
     const growth = new Growth({ ...fleet, vms }, rules);
     const plan = scalingPlan({ vms, growth, places, settingsOf, warm, chains, memory, nowMs });
     this.#states = plan.pools;

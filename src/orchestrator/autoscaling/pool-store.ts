@@ -7,7 +7,8 @@ import type { Clock } from "../../platform/clock.js";
 import type { Database, Queryable } from "../../platform/database.js";
 import { appendEvents } from "../events/outbox-store.js";
 import { placeKey } from "../placement/fleet.js";
-import { readFleet, readQueue } from "../placement/placement-store.js";
+import { readFleet, readFleetInKinds } from "../placement/fleet-store.js";
+import { readQueue } from "../placement/placement-store.js";
 import type { NewVm } from "../placement/waiting.js";
 import type { Pool, PoolReading, Pools, Scaled } from "../store.js";
 import { changeVm, lockVms, takeGrowthLock } from "../vm/vm-rows-store.js";
@@ -29,7 +30,7 @@ export class PoolStore implements Pools {
   ) {}
 
   async scale(plan: (reading: PoolReading, nowMs: number) => ScalingPlan): Promise<Scaled> {
-    const reading = await readPools(this.db, this.#now());
+    const reading = await readPools(this.db, this.#now(), { inKinds: true });
     if (isRest(plan(reading, this.clock.now()), reading)) return { fleet: reading.fleet, made: [], drained: [] };
     return this.db.transaction(async (tx) => {
       await takeGrowthLock(tx);
@@ -67,7 +68,8 @@ export class PoolStore implements Pools {
 const isRest = ({ launches, drains, memory }: ScalingPlan, before: PoolReading): boolean =>
   launches.length === 0 && drains.length === 0 && changedPools(before.memory, memory).length === 0;
 
-async function readPools(tx: Queryable, now: Date): Promise<PoolReading> {
+/** `inKinds`: while nobody waits, only sums are looked at. Which VMs they are is asked again before any is drained. */
+async function readPools(tx: Queryable, now: Date, { inKinds = false } = {}): Promise<PoolReading> {
   const ms = (column: string) => `(extract(epoch from ${column}) * 1000)::float8`;
   const rows = await tx.query<PoolMemory & { region: RegionId; templateId: TemplateId }>(
     `select region, template_id as "templateId", ${ms("scaled_out_at")} as "scaledOutAtMs",
@@ -77,7 +79,9 @@ async function readPools(tx: Queryable, now: Date): Promise<PoolReading> {
   const memory = new Map(
     rows.map(({ region, templateId, ...pool }): [string, PoolMemory] => [placeKey(region, templateId), pool]),
   );
-  return { fleet: await readFleet(tx, now), queue: await readQueue(tx, now), memory };
+  const queue = await readQueue(tx, now);
+  const read = inKinds && queue.waiting.length === 0 ? readFleetInKinds : readFleet;
+  return { fleet: await read(tx, now), queue, memory };
 }
 
 /** The `placeKey`s of pools that remember something else, or nothing, afterwards. */

@@ -183,7 +183,7 @@ function launch({ region, templateId }: Pool, missing: number, growth: Growth): 
 /** Empty VMs the pool can do without, the oldest first. `liveSpare`: how many the whole fleet can do without. */
 function spareVms(pool: Pool, liveSpare: number): FleetVm[] {
   const empty = pool.vms
-    .filter((vm) => vm.status === "READY" && vm.reachable && vm.sessions === 0 && vm.usedUnits === 0)
+    .filter((vm) => vm.status === "READY" && vm.reachable && vm.usedUnits === 0)
     .sort((a, b) => a.createdAtMs - b.createdAtMs || (a.vmId < b.vmId ? -1 : 1));
   const vmsSpare = Math.min(liveSpare, pool.vms.length - pool.settings.vmsMin);
   const spare: FleetVm[] = [];

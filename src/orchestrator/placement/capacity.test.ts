@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { fallbackChains } from "../catalog/regions.js";
 import { fleetMetrics, poolsOf, regionCapacity } from "./capacity.js";
-import { type FleetVm, launchKey } from "./fleet.js";
+import { launchKey, type OccupiedVm } from "./fleet.js";
 
-const vm = (vmId: string, fields: Partial<FleetVm> = {}): FleetVm => ({
+const vm = (vmId: string, fields: Partial<OccupiedVm> = {}): OccupiedVm => ({
   vmId,
   region: "us-east-1",
   templateId: "L4-360",
@@ -17,13 +17,13 @@ const vm = (vmId: string, fields: Partial<FleetVm> = {}): FleetVm => ({
   createdAtMs: 0,
   ...fields,
 });
-const fleetOf = (...vms: FleetVm[]) => ({
+const fleetOf = (...vms: OccupiedVm[]) => ({
   vms,
   held: new Set<string>(),
   halfOpen: new Set<string>(),
   launchMs: new Map([[launchKey("local", "L4-360"), 20_000]]),
 });
-const capacity = (...vms: FleetVm[]) =>
+const capacity = (...vms: OccupiedVm[]) =>
   regionCapacity({
     region: "us-east-1",
     fleet: fleetOf(...vms),

@@ -10,7 +10,7 @@ import { regionIds } from "../catalog/regions.js";
 import { isUnderWay, takesSessions } from "../vm/lifecycle.js";
 import { type CapacityHold, holdInWords } from "./capacity-hold.js";
 import type { FallbackChains } from "./demand.js";
-import { etaSeconds, type Fleet, type FleetVm, placeKey } from "./fleet.js";
+import { etaSeconds, type Fleet, type FleetVm, type OccupiedVm, placeKey } from "./fleet.js";
 import { freeSeats, unitsFor, unitsPerVm } from "./seats.js";
 
 const standard = presets["default-standard"];
@@ -18,7 +18,7 @@ const standard = presets["default-standard"];
 /** `waiting`: sessions in the queue by the region they wait for first. */
 export function regionCapacity(options: {
   region: RegionId;
-  fleet: Fleet;
+  fleet: Fleet<OccupiedVm>;
   holds: readonly CapacityHold[];
   waiting: ReadonlyMap<RegionId, number>;
   chains: FallbackChains;
@@ -46,7 +46,7 @@ export function regionCapacity(options: {
 }
 
 export function fleetMetrics(options: {
-  fleet: Fleet;
+  fleet: Fleet<OccupiedVm>;
   holds: readonly CapacityHold[];
   waiting: ReadonlyMap<RegionId, number>;
   chains: FallbackChains;
@@ -71,7 +71,7 @@ export const freeSessions = (vm: FleetVm): number =>
 
 export const totalSessions = (vm: FleetVm): number => unitsPerVm / unitsFor(vm, standard);
 
-export function sumSeats(vms: readonly FleetVm[]) {
+export function sumSeats(vms: readonly OccupiedVm[]) {
   const units = { total: 0, used: 0, free: 0 };
   const sessions = { total: 0, used: 0, free: 0 };
   for (const vm of vms) {

@@ -6,12 +6,16 @@ import type { Candidate } from "./place.js";
 export interface FleetVm extends Candidate {
   /** For whom it was made; null: the house. */
   readonly tenant: string | null;
+}
+
+/** As capacity is told: units say what is left, not how many have it. */
+export interface OccupiedVm extends FleetVm {
   readonly sessions: number;
 }
 
-export interface Fleet {
+export interface Fleet<V extends FleetVm = FleetVm> {
   /** Every VM that is neither TEMPLATE nor TERMINATED. */
-  readonly vms: readonly FleetVm[];
+  readonly vms: readonly V[];
   /** Places where the provider lately said that it has no capacity: `placeKey`s. No VM is made there now. */
   readonly held: ReadonlySet<string>;
   /** Such places whose time is over: one VM at a time is made there, until one comes up. */

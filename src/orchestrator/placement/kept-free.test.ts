@@ -74,7 +74,6 @@ class Fleetlet {
         reachable: true,
         sessionsMax: null,
         usedUnits: seats.reduce((sum, { units }) => sum + units, 0),
-        sessions: seats.length,
         createdAtMs: 0,
         tenant: null,
       };

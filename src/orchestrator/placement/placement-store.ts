@@ -23,12 +23,11 @@ import {
 } from "../vm/vm-rows-store.js";
 import { insertVms } from "../vm/vm-store.js";
 import { Admission, type Newcomer, nobodyNew, type TurnedAway } from "./admission.js";
-import { isOpen } from "./capacity-hold.js";
-import { readHolds } from "./capacity-holds-store.js";
 import { type Decision, decisionOf, encodeDecision, namedDecision } from "./decision.js";
 import type { Demand } from "./demand.js";
-import { type Fleet, type FleetVm, placeKey } from "./fleet.js";
+import type { Fleet, OccupiedVm } from "./fleet.js";
 import { FleetIndex } from "./fleet-index.js";
+import { readFleet, readOccupiedFleet } from "./fleet-store.js";
 import type { GrowthRules } from "./growth.js";
 import { type SeatHolder, unitsFor, unitsPerVm } from "./seats.js";
 import { type Round, roundAfter } from "./turns.js";
@@ -70,8 +69,8 @@ export class PlacementStore implements Placements {
     return row?.demand ?? null;
   }
 
-  readFleet(): Promise<Fleet> {
-    return readFleet(this.db, this.#now());
+  readFleet(): Promise<Fleet<OccupiedVm>> {
+    return readOccupiedFleet(this.db, this.#now());
   }
 
   async someoneWaits(): Promise<boolean> {
@@ -394,26 +393,4 @@ async function writeRound(tx: Queryable, before: Round, after: Round): Promise<v
   if (gone.length > 0) await tx.query("delete from orchestrator.queue_round where tenant = any($1::text[])", [gone]);
   if (come.length > 0)
     await tx.query("insert into orchestrator.queue_round (tenant) select unnest($1::text[])", [come]);
-}
-
-export async function readFleet(tx: Queryable, now: Date): Promise<Fleet> {
-  const vms = await tx.query<FleetVm>({
-    name: "fleet-vms",
-    text: `select ${candidateColumns}, v.tenant, coalesce(s.sessions, 0) as sessions
-             from orchestrator.vms v
-             left join (select vm_id, count(*) as sessions from orchestrator.placements
-                         where vm_id is not null group by vm_id) s using (vm_id)
-            where v.status not in ('TEMPLATE', 'TERMINATED')`,
-  });
-  const holds = await readHolds(tx);
-  const keysOf = (some: typeof holds) => new Set(some.map(({ region, templateId }) => placeKey(region, templateId)));
-  const times = await tx.query<{ key: string; averageMs: number }>(
-    `select provider || '/' || template_id as key, average_ms as "averageMs" from orchestrator.launch_times`,
-  );
-  return {
-    vms,
-    held: keysOf(holds.filter((hold) => isOpen(hold, now.getTime()))),
-    halfOpen: keysOf(holds.filter((hold) => !isOpen(hold, now.getTime()))),
-    launchMs: new Map(times.map(({ key, averageMs }) => [key, averageMs])),
-  };
 }

@@ -29,7 +29,6 @@ const vm = (vmId: string, fields: Partial<FleetVm> = {}): FleetVm => ({
   sessionsMax: null,
   tenant: null,
   usedUnits: 0,
-  sessions: 0,
   createdAtMs: 0,
   ...fields,
 });
@@ -192,7 +191,7 @@ describe("planWaiting", () => {
       ...session(sessionId, { presetId: "default-competitive" }),
       tenant,
     });
-    const own = vm("own", { tenant: "acme", usedUnits: 60, sessions: 1, status: "IN_USE" });
+    const own = vm("own", { tenant: "acme", usedUnits: 60, status: "IN_USE" });
     const waiting = [whole("a1", "acme"), whole("b1", "beta"), whole("b2", "beta"), whole("a2", "acme")];
     const full = plan(fleetOf([own]), waiting, upTo(20), noLimit, quotas);
     expect(full.launches).toMatchObject([{ tenant: "beta" }]);

@@ -178,7 +178,6 @@ class Nothing {
 function take(vm: PlannedVm, demand: Demand): number {
   const units = unitsFor(vm, demand.preset);
   vm.usedUnits += units;
-  vm.sessions += 1;
   return units;
 }
 
@@ -188,7 +187,6 @@ const provisioning = (vm: NewVm, createdAtMs: number): FleetVm => ({
   reachable: true,
   sessionsMax: null,
   usedUnits: 0,
-  sessions: 0,
   createdAtMs,
 });
 
