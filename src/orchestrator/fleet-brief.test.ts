@@ -2,9 +2,9 @@ import { expect, it } from "vitest";
 import { fallbackChains } from "./catalog/regions.js";
 import { inBrief } from "./fleet-brief.js";
 import { fleetMetrics } from "./placement/capacity.js";
-import type { FleetVm } from "./placement/fleet.js";
+import type { OccupiedVm } from "./placement/fleet.js";
 
-const vm = (vmId: string, status: FleetVm["status"], sessions = 0): FleetVm => ({
+const vm = (vmId: string, status: OccupiedVm["status"], sessions = 0): OccupiedVm => ({
   vmId,
   templateId: "L4-360",
   region: "us-east-1",
