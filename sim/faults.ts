@@ -26,7 +26,7 @@ const shares = {
   /** The provider says that it ended the machine, which runs on. */
   "delete-ignored": 0.1,
   /** Two machines for one VM, for all the client token says. */
-  "double-launch": 0.05,
+  "double-launch": 0.5,
   "boot-never": 0.04,
   /** Its agent comes up after the deadline. */
   "boot-late": 0.04,

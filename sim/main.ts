@@ -1,4 +1,5 @@
 // `npm run sim -- --seed N --days D [--seeds K]`. The last line says how many seeds ran and how many rules broke.
+import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { type Arguments, CommanderError, parseArguments } from "./arguments.js";
@@ -53,14 +54,10 @@ async function runAll(
     const worker = new Worker(new URL("worker.js", import.meta.url));
     try {
       for (const next of waiting) {
+        const answer = once(worker, "message"); // rejects on "error"
         worker.postMessage({ seed: next, faults, lastsMs: days * dayMs });
-        done(
-          await new Promise<SeedResult>((resolve, reject) => {
-            worker.once("message", resolve);
-            worker.once("error", reject);
-          }),
-        );
-        worker.removeAllListeners();
+        const [result] = await answer;
+        done(result as SeedResult);
       }
     } finally {
       await worker.terminate();

@@ -17,6 +17,9 @@ import { simulatedLog } from "./log.js";
 import type { Stage } from "./stage.js";
 import { Wire } from "./wire.js";
 
+/** Nothing looks again sooner than that without a signal: half of all calls would find nothing to do. */
+const idleMsLeast = 4_000;
+
 export interface Life {
   readonly process: Process;
   readonly replica: Replica;
@@ -70,7 +73,7 @@ export class ReplicaSlot {
     });
     const timer: Timer = (run, ms) => {
       let wanted = true;
-      process.after(ms, () => wanted && run());
+      process.after(Math.max(ms, idleMsLeast), () => wanted && run());
       return () => {
         wanted = false;
       };

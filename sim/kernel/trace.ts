@@ -18,7 +18,7 @@ export class Trace {
   ) {}
 
   add(what: string): void {
-    const line = `${((this.clock.nowMs - this.startMs) / 1000).toFixed(3)} ${what}`;
+    const line = `${this.clock.nowMs - this.startMs} ${what}`;
     for (let i = 0; i < line.length; i++) {
       const code = line.charCodeAt(i);
       this.#low = Math.imul(this.#low ^ code, 2_654_435_761);

@@ -8,7 +8,7 @@ import { fallbackChains, regionIds } from "./catalog/regions.js";
 import { templates } from "./catalog/templates.js";
 import { eventsConfig } from "./events/sink-config.js";
 import type { FallbackChains } from "./placement/demand.js";
-import type { PlaceRules } from "./placement/fleet.js";
+import { type PlaceRules, placeKey } from "./placement/fleet.js";
 import { simulatedConfig } from "./providers/simulated-config.js";
 import type { Deadlines } from "./vm/reconcile.js";
 
@@ -151,7 +151,8 @@ const scaleInSecondsDefault = 300;
 
 /** The settings of every place's pool, the later rules first. */
 export function poolRules(rules: OrchestratorConfig["pools"], places: PlaceRules): (place: Place) => PoolSettings {
-  return ({ region, templateId }) => {
+  const known = new Map<string, PoolSettings>();
+  const settingsOf = ({ region, templateId }: Place): PoolSettings => {
     const here = rules.filter(
       (rule) => (rule.region ?? region) === region && (rule.templateId ?? templateId) === templateId,
     );
@@ -165,6 +166,12 @@ export function poolRules(rules: OrchestratorConfig["pools"], places: PlaceRules
       scaleOutMs: (said.scaleOutSeconds ?? scaleOutSecondsDefault) * 1000,
       scaleInMs: (said.scaleInSeconds ?? scaleInSecondsDefault) * 1000,
     };
+  };
+  return (place) => {
+    const key = placeKey(place.region, place.templateId);
+    const settings = known.get(key) ?? settingsOf(place);
+    known.set(key, settings);
+    return settings;
   };
 }
 
