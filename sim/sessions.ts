@@ -14,6 +14,8 @@ export interface Session {
   readonly request: PlacementRequest;
   readonly askedAtMs: number;
   lastAskedAtMs: number;
+  /** When it was acknowledged last that it may wait on; it may have been so a moment before. */
+  renewedAtMs: number;
   /** Somebody asked to end it: from then on it may lose its seat. */
   endAsked: boolean;
   over: boolean;
@@ -104,6 +106,7 @@ export class Sessions {
       },
       askedAtMs: nowMs,
       lastAskedAtMs: nowMs,
+      renewedAtMs: 0,
       endAsked: false,
       over: false,
     };
@@ -160,11 +163,15 @@ export class Sessions {
     const { sessionId } = session;
     for (;;) {
       try {
-        return await this.network.request(`look ${sessionId}`, async ({ replica }) => {
+        const askedAtMs = this.stage.kernel.nowMs;
+        const answer = await this.network.request(`look ${sessionId}`, async ({ replica }) => {
+          if (!seated) await replica.store.placements.renew([sessionId]);
           const answer = await replica.allocator.get(sessionId);
           this.witness.answered(session, answer);
           return answer;
         });
+        if (!seated) session.renewedAtMs = askedAtMs;
+        return answer;
       } catch (error) {
         if (error instanceof Problem && error.type === "not-found") {
           this.witness.missing(session, seated);

@@ -5,6 +5,7 @@ import { Quotas } from "../src/platform/quotas.js";
 import { type Agent, Agents } from "./agents.js";
 import { Cloud } from "./cloud.js";
 import { Consumer } from "./consumer.js";
+import { FairnessRules } from "./invariants/fairness.js";
 import { lookMs, MachineRules } from "./invariants/machines.js";
 import { RowRules } from "./invariants/rows.js";
 import { DeliveryRules, SessionRules } from "./invariants/sessions.js";
@@ -30,6 +31,7 @@ export class World {
   readonly #machineRules: MachineRules;
   readonly #sessionRules: SessionRules;
   readonly #delivery: DeliveryRules;
+  readonly #fairness: FairnessRules;
   readonly rows: RowRules;
   readonly sessions: Sessions;
   #storeAwayUntilMs = 0;
@@ -42,8 +44,10 @@ export class World {
     this.#tables = new MemoryTables(() => kernel.nowMs);
     this.#clouds = new Map(scenario.providers.map((id) => [id, this.#openCloud(id)]));
     this.#delivery = new DeliveryRules(stage);
+    this.#fairness = new FairnessRules(stage, this.#tables);
     this.#sessionRules = new SessionRules(stage, this.#tables, {
       lostMsMax: config.deadlines.local.lostSecondsMax * 1000,
+      waitMsMax: config.waitSecondsMax * 1000,
       session: (sessionId) => this.sessions.find(sessionId),
       agentOf: (vm) => this.#agentOf(vm),
     });
@@ -51,7 +55,14 @@ export class World {
     const growth = { places: placeRules(places), budget, quotas: new Quotas(tenants) };
     this.rows = new RowRules(stage, this.#tables, growth, {
       unseated: (...lost) => this.#sessionRules.unseated(...lost),
-      seated: (placement) => this.#sessionRules.seated(placement),
+      seated: (placement) => {
+        this.#sessionRules.seated(placement);
+        this.#fairness.seated(placement);
+      },
+      left: (sessionId, waited) => {
+        this.#sessionRules.left(sessionId, waited);
+        this.#fairness.left(sessionId);
+      },
       waits: (placement) => this.#sessionRules.waits(placement),
       told: (event) => this.#delivery.written(event),
     });

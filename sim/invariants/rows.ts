@@ -25,6 +25,8 @@ export interface RowsWitness {
   readonly unseated: (sessionId: string, vm: VmRow | undefined, vmId: string) => void;
   readonly seated: (placement: PlacementRow) => void;
   readonly waits: (placement: PlacementRow) => void;
+  /** It is in the store no more. */
+  readonly left: (sessionId: string, waited: boolean) => void;
   readonly told: (event: OutboxEvent) => void;
 }
 
@@ -143,6 +145,7 @@ export class RowRules {
         due.push(`SessionReleased ${sessionId} ${vmId}`);
         witness.unseated(sessionId, tables.vms.get(vmId), vmId);
       }
+      witness.left(sessionId, vmId === null);
     }
   }
 

@@ -23,6 +23,7 @@ export class SessionRules {
     private readonly tables: MemoryTables,
     private readonly deps: {
       readonly lostMsMax: number;
+      readonly waitMsMax: number;
       readonly session: (sessionId: string) => Session | undefined;
       /** The agent that speaks for the VM, if its machine runs. */
       readonly agentOf: (vm: VmRow) => Agent | undefined;
@@ -61,6 +62,15 @@ export class SessionRules {
       "no live session ended by us",
       `${sessionId} lost its seat on ${vmId} (${vm?.error?.code ?? vm?.reason}), whose agent was heard ${silentMs} ms ago`,
     );
+  }
+
+  /** It is in the store no more: if it waited, it left, or nobody had renewed it for too long. */
+  left(sessionId: string, waited: boolean): void {
+    const session = this.deps.session(sessionId);
+    if (!waited || session === undefined || session.endAsked) return;
+    const silentMs = this.stage.kernel.nowMs - session.renewedAtMs;
+    if (silentMs < this.deps.waitMsMax)
+      this.stage.break("who waits and renews stays", `${sessionId} was let go ${silentMs} ms after it was renewed`);
   }
 
   answered({ sessionId }: Session, answer: Assignment): void {
