@@ -19,10 +19,12 @@ export async function addKeyCommand(
   const key = mintKey(scope, id, tenant);
   await addKey(secrets, key);
   console.log(key.key);
-  console.error("Keep it: only its hash is stored. Roles that run already know it after a restart.");
+  console.error("Keep it: only its hash is stored. Roles that run know it within seconds.");
 }
 
 export async function revokeKeyCommand(id: string, { secrets }: { secrets: string }): Promise<void> {
   await revokeKey(secrets, id);
-  console.error(`The key ${id} is gone, and with it the cookies made from it. Roles that run forget it at a restart.`);
+  console.error(
+    `The key ${id} is gone, and with it the cookies made from it. Roles that run forget it within seconds.`,
+  );
 }

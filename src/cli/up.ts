@@ -11,7 +11,7 @@ import { startEmbeddedPostgres } from "../platform/embedded-postgres.js";
 import { createHttpServer, listen, ownUrl } from "../platform/http.js";
 import { createLog } from "../platform/log.js";
 import { createRegistry, mountHealth } from "../platform/metrics.js";
-import { ensureSecrets, plainKey } from "../platform/secrets.js";
+import { ensureSecrets, followKeys, plainKey } from "../platform/secrets.js";
 import { mountSession, sessionConfig } from "../session/main.js";
 import { mountStreaming, streamingConfig } from "../streaming/main.js";
 import { mountWeb } from "../web/http.js";
@@ -42,7 +42,8 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
     session: parseConfig(sessionConfig, settings.session),
     streaming: parseConfig(streamingConfig, settings.streaming),
   };
-  const secrets = await ensureSecrets(join(options.data, "secrets.json"));
+  const secretsPath = join(options.data, "secrets.json");
+  const secrets = await ensureSecrets(secretsPath);
 
   const started = performance.now();
   await using postgres =
@@ -54,6 +55,7 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
   signal.throwIfAborted();
 
   const authenticator = new Authenticator(secrets, systemClock);
+  using _keys = followKeys(secretsPath, (keys) => authenticator.useKeys(keys), { log });
   await using server = disposable(await createHttpServer({ config, authenticator, log }));
   const registry = createRegistry();
   databaseMeters(registry, database);
@@ -92,10 +94,7 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
 
   const publicUrl = config.publicUrl ?? url();
   say("play", `${publicUrl}/#key=${plainKey(secrets, "session")}`);
-  say(
-    "API",
-    `${publicUrl}/docs   keys: ${join(options.data, "secrets.json")}   log: ${join(options.data, "hotseat.log")}`,
-  );
+  say("API", `${publicUrl}/docs   keys: ${secretsPath}   log: ${join(options.data, "hotseat.log")}`);
   if (options.warm > 0) say("machines", `${options.warm} kept warm, so that Play is instant`);
   say("", "Ctrl-C stops everything.");
   await aborted(signal);

@@ -26,15 +26,20 @@ const audiences = { agent: "hotseat-agent", player: "hotseat-player" } as const;
 const issuer = "hotseat";
 
 export class Authenticator {
-  readonly #byHash: ReadonlyMap<string, ApiKey>;
-  readonly #byId: ReadonlyMap<string, ApiKey>;
+  #byHash: ReadonlyMap<string, ApiKey> = new Map();
+  #byId: ReadonlyMap<string, ApiKey> = new Map();
 
   constructor(
     private readonly secrets: Secrets,
     private readonly clock: Clock,
   ) {
-    this.#byHash = new Map(secrets.keys.map((key) => [key.sha256, key]));
-    this.#byId = new Map(secrets.keys.map((key) => [key.id, key]));
+    this.useKeys(secrets.keys);
+  }
+
+  /** These and no others from now on. */
+  useKeys(keys: readonly ApiKey[]): void {
+    this.#byHash = new Map(keys.map((key) => [key.sha256, key]));
+    this.#byId = new Map(keys.map((key) => [key.id, key]));
   }
 
   /** The caller behind `Authorization: Bearer …`; null when the credential is unknown, forged or expired. */

@@ -24,14 +24,15 @@ describe("a tenant's limit", () => {
 });
 
 test("wrong settings are refused together, each by its place", () => {
-  const wrong = { "*": { sessionMax: 1 }, acme: { vmsMax: -1 }, beta: { waitingMax: 1.5 }, other: {}, "": {} };
+  const wrong = { "*": { sessionMax: 1 }, acme: { vmsMax: -1 }, beta: { waitingMax: 1.5 } };
   expect(() => quotas(wrong)).toThrow(
     expect.objectContaining({
       message: expect.stringMatching(/\*: .*sessionMax[\s\S]*acme\.vmsMax: [\s\S]*beta\.waitingMax: /),
     }),
   );
-  expect(() => quotas({ other: {} })).toThrow(/other/);
-  expect(() => quotas({ "": {} })).toThrow();
+  expect(() => quotas({ other: {}, ["x".repeat(65)]: {}, "": {} })).toThrow(
+    /other: is what metrics call[\s\S]*x{65}: Too big[\s\S]*: Too small/,
+  );
 });
 
 test("a refusal names the limit for programs and people, and arrives whole through another role", () => {

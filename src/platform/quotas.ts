@@ -9,6 +9,11 @@ import { type QuotaLimit, tenantName } from "../contracts/tenants.js";
 /** Metrics sum up under this name all tenants that the settings do not name. */
 export const otherTenants = "other";
 
+function nameError(name: string): string | null {
+  const parsed = name === "*" ? null : tenantName.safeParse(name);
+  return parsed?.error?.issues[0]?.message ?? null;
+}
+
 const max = z.int().min(0).nullable().optional();
 
 const quota = z
@@ -16,10 +21,13 @@ const quota = z
   .describe("null: no limit; left out: as *");
 
 export const tenantsConfig = z
-  .record(
-    z.union([z.literal("*"), tenantName]).refine((name) => name !== otherTenants, "metrics call the unnamed ones that"),
-    quota,
-  )
+  .record(z.string(), quota)
+  .superRefine((tenants, context) => {
+    for (const name of Object.keys(tenants)) {
+      const wrong = name === otherTenants ? "is what metrics call the tenants not named here" : nameError(name);
+      if (wrong !== null) context.addIssue({ code: "custom", path: [name], message: wrong });
+    }
+  })
   .default({})
   .describe("By tenant; *: each tenant without an entry");
 export type TenantsConfig = z.infer<typeof tenantsConfig>;

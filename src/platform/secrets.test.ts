@@ -1,10 +1,11 @@
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Authenticator } from "./auth.js";
 import { systemClock } from "./clock.js";
-import { addKey, ensureSecrets, loadSecrets, mintKey, revokeKey } from "./secrets.js";
+import { addKey, ensureSecrets, followKeys, loadSecrets, mintKey, revokeKey } from "./secrets.js";
+import { silentLog } from "./test-postgres.js";
 
 let folder: string;
 let path: string;
@@ -37,10 +38,28 @@ describe("a key", () => {
     expect(await names()).toEqual(["operator", "play", "reader", "service"]);
   });
 
-  test("that Hotseat itself uses is not revoked, nor one that does not exist", async () => {
-    for (const id of ["service", "play"]) await expect(revokeKey(path, id)).rejects.toThrow(/Hotseat itself uses/);
+  test("that Hotseat itself needs is not revoked, nor one that does not exist", async () => {
+    for (const id of ["service", "play"]) await expect(revokeKey(path, id)).rejects.toThrow(/Hotseat itself needs/);
     await expect(revokeKey(path, "nobody")).rejects.toThrow(/no key named nobody/);
     await revokeKey(path, "operator");
     expect(await names()).toEqual(["play", "reader", "service"]);
+  });
+
+  test("is known to roles that run, and forgotten, as soon as the file says so; a damaged file changes nothing", async () => {
+    const authenticator = new Authenticator(await loadSecrets(path), systemClock);
+    using _keys = followKeys(path, (keys) => authenticator.useKeys(keys), { log: silentLog, pollMs: 10 });
+    const made = mintKey("session", "acme-web", "acme");
+    await addKey(path, made);
+    await vi.waitFor(() => expect(authenticator.fromKey(made.key)).toMatchObject({ tenant: "acme" }));
+    const cookie = authenticator.mintCookie(made.key)!.value;
+    const good = await readFile(path, "utf8");
+    using errors = vi.spyOn(silentLog, "error");
+    await writeFile(path, "{");
+    await vi.waitFor(() => expect(errors).toHaveBeenCalled());
+    expect(authenticator.fromKey(made.key)).not.toBeNull();
+    await writeFile(path, good);
+    await revokeKey(path, "acme-web");
+    await vi.waitFor(() => expect(authenticator.fromKey(made.key)).toBeNull());
+    expect(authenticator.fromCookie(cookie)).toBeNull();
   });
 });

@@ -3,12 +3,17 @@
 // Keys are 256 random bits, so a plain SHA-256 is enough to store them by; `key` itself is kept only where this
 // installation must use it (the service key between roles, the links `hotseat up` prints).
 import { createHash, randomBytes } from "node:crypto";
+import { unwatchFile, watchFile } from "node:fs";
 import { chmod, link, mkdir, readFile, rename, rm, unlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { exportJWK, generateKeyPair, importJWK, type JWK } from "jose";
 import * as z from "zod";
 import { tenantName } from "../contracts/tenants.js";
 import { ConfigError, parseConfig } from "./config.js";
+import type { Log } from "./log.js";
+
+/** A revoked key is good for so much longer. */
+const keysPollMs = 2_000;
 
 export const keyScope = z.enum(["operate", "session", "read", "service"]);
 export type KeyScope = z.infer<typeof keyScope>;
@@ -101,12 +106,31 @@ export async function revokeKey(path: string, id: string): Promise<void> {
   const keys = file.keys.filter((key) => key !== revoked);
   const isOwn = (key: ApiKey) => key.scope === revoked.scope && key.key !== undefined;
   if (ownScopes.includes(revoked.scope) && isOwn(revoked) && !keys.some(isOwn))
-    throw new ConfigError(`Hotseat itself uses the ${revoked.scope} key ${id}.`);
+    throw new ConfigError(`Hotseat itself needs the ${revoked.scope} key ${id}: it stays.`);
   const temporary = await writeBeside(path, { ...file, keys });
   await rename(temporary, path);
 }
 
 const ownScopes: readonly KeyScope[] = ["service", "session"];
+
+/** Tells of the keys whenever the file has changed; a file that cannot be read changes nothing. */
+export function followKeys(
+  path: string,
+  changed: (keys: readonly ApiKey[]) => void,
+  { log, pollMs = keysPollMs }: { log: Log; pollMs?: number },
+): Disposable {
+  const read = async () => {
+    try {
+      changed((await loadSecrets(path)).keys);
+      log.info("the API keys were read again");
+    } catch (error) {
+      log.error({ err: error }, "the API keys stay as they were");
+    }
+  };
+  const listener = () => void read();
+  watchFile(path, { interval: pollMs, persistent: false }, listener);
+  return { [Symbol.dispose]: () => unwatchFile(path, listener) };
+}
 
 /** A complete file under another name, so that a crash or a full disk half-way leaves the one that is there. */
 async function writeBeside(path: string, content: unknown): Promise<string> {
