@@ -111,6 +111,10 @@ export const gameSummary = z
     tagline: z.string().describe("One sentence for the games list"),
     controls: z.array(z.object({ input: z.enum(["keyboard", "mouse", "gamepad"]), text: z.string() })),
     presetId,
+    unavailable: z
+      .string()
+      .nullable()
+      .describe("Why no machine that runs now can play it, in words; null: one can, or may"),
   })
   .meta({ id: "Game" });
 export type GameSummary = z.infer<typeof gameSummary>;

@@ -12,6 +12,7 @@ export const problemTypes = {
   "not-found": { status: 404, title: "There is no such thing", retryable: false },
   "illegal-transition": { status: 409, title: "Its state does not allow that now", retryable: false },
   "no-free-seat": { status: 409, title: "The VM has no free seat for this session", retryable: true },
+  "game-unavailable": { status: 409, title: "No machine here can run this game", retryable: false },
   "session-elsewhere": { status: 409, title: "The session already has a seat on another VM", retryable: false },
   "agent-fenced": { status: 410, title: "No agent of that launch is wanted any more: end yourself", retryable: false },
   "vm-has-sessions": { status: 409, title: "The VM has live sessions", retryable: false },

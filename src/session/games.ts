@@ -1,6 +1,7 @@
 // The catalogue of games, as the orchestrator has it, remembered for a few seconds: the page asks for it at every visit.
 import type { GameSummary, PresetId } from "../contracts/catalog.js";
 import { orchestratorRoutes } from "../contracts/orchestrator.js";
+import { Problem } from "../contracts/problems.js";
 import type { RouteClient } from "../platform/client.js";
 import type { Clock } from "../platform/clock.js";
 
@@ -26,9 +27,13 @@ export class Games {
     return this.#games;
   }
 
-  /** The preset a session of the game runs at when its creator names none. */
+  /**
+   * The preset a session of the game runs at when its creator names none.
+   * @throws Problem game-unavailable when no machine can run it
+   */
   async presetOf(gameId: string): Promise<PresetId> {
     const game = (await this.list()).find((game) => game.gameId === gameId);
+    if (game?.unavailable) throw new Problem("game-unavailable", `${game.title}: ${game.unavailable}.`);
     return game?.presetId ?? unlistedPreset;
   }
 }

@@ -61,7 +61,8 @@ export class SessionService {
       return { ...toSession(earlier), ...(await this.ticket(sessionId, tenant)) };
     }
     const { playerId, ...placement } = asked;
-    const presetId = placement.presetId ?? (await games.presetOf(placement.gameId));
+    const gamePresetId = await games.presetOf(placement.gameId);
+    const presetId = placement.presetId ?? gamePresetId;
     const now = clock.now();
     const intent: SessionRecord = {
       sessionId,

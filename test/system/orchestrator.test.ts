@@ -411,7 +411,7 @@ describe("seats", () => {
 
   test("the games say how they are played; what is for measuring is not listed", async () => {
     const { body } = await operator().call(routes.games);
-    expect(body.games.map((game) => game.gameId)).toEqual(["demo"]);
+    expect(body.games.map((game) => game.gameId)).toEqual(["demo", "chromium-bsu", "neverball"]);
     expect(body.games[0]?.controls.map(({ input }) => input)).toEqual(["keyboard", "mouse", "gamepad"]);
   });
 });

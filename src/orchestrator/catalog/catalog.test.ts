@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { presetId, preset as presetSchema, regionId, templateId } from "../../contracts/catalog.js";
-import { findGame, type Game } from "./games.js";
+import { findGame, type Game, games, whyUnavailable } from "./games.js";
 import { cappedMode, effectivePreset, presets } from "./presets.js";
 import { fallbackChains, regionIds, regionRttMs } from "./regions.js";
 import { sessionsPerVm, templateFits, templates, templatesThatFit } from "./templates.js";
@@ -113,5 +113,34 @@ describe("regions", () => {
         expect(regionRttMs(a, b)).toBeGreaterThan(0);
         expect(regionRttMs(a, b)).toBe(regionRttMs(b, a));
       }
+  });
+});
+
+describe("games", () => {
+  const machine = (missing?: Record<string, string>) => ({
+    capabilities: {
+      encoder: "libx264",
+      pixelsPerSecond: 1,
+      sustains: { width: 1280, height: 720, fps: 60 },
+      sessionsMax: 1,
+      missing,
+    },
+  });
+
+  test("say why no machine can run them, once a machine was asked, and not while any can", () => {
+    const lacking = machine({ neverball: "it is not installed" });
+    expect(whyUnavailable("neverball", [{ capabilities: null }, lacking])).toBe("it is not installed");
+    expect(whyUnavailable("neverball", [lacking, machine({})])).toBeNull();
+    expect(whyUnavailable("neverball", [lacking, machine()])).toBeNull();
+    expect(whyUnavailable("neverball", [{ capabilities: null }])).toBeNull();
+    expect(whyUnavailable("demo", [lacking])).toBeNull();
+  });
+
+  test("have ids of their own, needs some template carries, and where they are programs, a word on what to install", () => {
+    expect(new Set(games.map(({ gameId }) => gameId)).size).toBe(games.length);
+    for (const { needs, presetId, program } of games) {
+      expect(templatesThatFit(needs, presets[presetId])).not.toEqual([]);
+      if (program) expect(program.install).toMatch(/apt-get install/);
+    }
   });
 });

@@ -9,8 +9,9 @@ import {
   type X11Program,
   x11Program,
 } from "../../contracts/catalog.js";
+import type { Vm } from "../../contracts/orchestrator.js";
 
-export interface Game extends GameSummary {
+export interface Game extends Omit<GameSummary, "unavailable"> {
   readonly pointer: PointerMode;
   readonly needs: GameNeeds;
   /** What to run; none: the game is one of the agent's own. */
@@ -64,7 +65,7 @@ export const games: readonly Game[] = [
         back: "Escape",
       },
     }),
-    listed: false,
+    listed: true,
   },
   {
     gameId: "neverball",
@@ -92,7 +93,7 @@ export const games: readonly Game[] = [
         start: "Escape",
       },
     }),
-    listed: false,
+    listed: true,
   },
   {
     gameId: "film",
@@ -117,10 +118,27 @@ const byId = new Map(games.map((game) => [game.gameId, game]));
 
 export const findGame = (gameId: string): Game | undefined => byId.get(gameId);
 
-export const gameSummary = ({ gameId, title, tagline, controls, presetId }: Game): GameSummary => ({
+export const gameSummary = (
+  { gameId, title, tagline, controls, presetId }: Game,
+  machines: readonly Machine[],
+): GameSummary => ({
   gameId,
   title,
   tagline,
   controls,
   presetId,
+  unavailable: whyUnavailable(gameId, machines),
 });
+
+/** A machine that runs, as far as an agent has described it. */
+type Machine = Pick<Vm, "capabilities">;
+
+/**
+ * Why the game cannot be played now: every machine that could be asked lacks it. Null also where none could be asked:
+ * nobody is turned away before a machine has been looked at.
+ */
+export function whyUnavailable(gameId: string, machines: readonly Machine[]): string | null {
+  const described = machines.flatMap(({ capabilities }) => capabilities ?? []);
+  const reasons = described.map(({ missing }) => missing?.[gameId]);
+  return reasons.includes(undefined) ? null : (reasons[0] ?? null);
+}

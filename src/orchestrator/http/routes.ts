@@ -23,6 +23,9 @@ import type { GrowthRules } from "../placement/growth.js";
 import type { Enrolments, Holds, Placements, Vms } from "../store.js";
 import { serveAgents } from "./agent-routes.js";
 
+/** The newest of them are asked what games they have: machines of one image have the same. */
+const describedMachinesMax = 100;
+
 export interface RoutesDeps {
   readonly vms: Vms;
   readonly placements: Placements;
@@ -151,7 +154,7 @@ function countRefusal(error: unknown, tenant: string | null, meters: RoutesDeps[
 }
 
 function serveReadings(server: HttpServer, deps: RoutesDeps): void {
-  const { placements, holds, growth, chains, clock, database, eventsBell, stopping } = deps;
+  const { vms, placements, holds, growth, chains, clock, database, eventsBell, stopping } = deps;
   const read = async () => ({
     fleet: await placements.readFleet(),
     holds: await holds.read(),
@@ -178,10 +181,11 @@ function serveReadings(server: HttpServer, deps: RoutesDeps): void {
     }));
     return { status: 200, body: { tenants } };
   });
-  serve(server, routes.games, async () => ({
-    status: 200,
-    body: { games: games.filter(({ listed }) => listed).map(gameSummary) },
-  }));
+  serve(server, routes.games, async () => {
+    const { vms: machines } = await vms.list({ status: ["READY", "IN_USE"], limit: describedMachinesMax });
+    const listed = games.filter(({ listed }) => listed).map((game) => gameSummary(game, machines));
+    return { status: 200, body: { games: listed } };
+  });
   serve(server, routes.events, async ({ query, raw, reply }) => {
     const header = raw.headers["last-event-id"];
     const after = typeof header === "string" ? header : query.after;

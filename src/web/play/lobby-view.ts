@@ -62,23 +62,24 @@ export class LobbyView {
         el("h2", { id: titleId }, game.title),
         el("p", { class: "tagline" }, game.tagline),
         el("ul", { class: "inputs", "aria-label": "Played with" }, ...game.controls.map(inputLine)),
-        el(
-          "div",
-          { class: "play" },
-          el(
-            "button",
-            {
-              type: "button",
-              class: "primary",
-              "aria-describedby": titleId,
-              "data-testid": `play-${game.gameId}`,
-              onclick: () => this.#play(game),
-            },
-            icon("play"),
-            "Play",
-          ),
-        ),
+        el("div", { class: "play" }, this.#playOrWhyNot(game, titleId)),
       ),
+    );
+  }
+
+  #playOrWhyNot(game: GameSummary, titleId: string): HTMLElement {
+    if (game.unavailable !== null) return el("p", { class: "unavailable" }, `Not available here: ${game.unavailable}.`);
+    return el(
+      "button",
+      {
+        type: "button",
+        class: "primary",
+        "aria-describedby": titleId,
+        "data-testid": `play-${game.gameId}`,
+        onclick: () => this.#play(game),
+      },
+      icon("play"),
+      "Play",
     );
   }
 

@@ -3,7 +3,14 @@ import type { GameSummary } from "../../contracts/catalog.js";
 import { advance, opening, type PageEvent, type PageState } from "./page-state.js";
 import { wordsForEnd } from "./words.js";
 
-const game: GameSummary = { gameId: "demo", title: "Demo", tagline: "", controls: [], presetId: "default-standard" };
+const game: GameSummary = {
+  gameId: "demo",
+  title: "Demo",
+  tagline: "",
+  controls: [],
+  presetId: "default-standard",
+  unavailable: null,
+};
 const run = (...events: PageEvent[]): PageState => events.reduce(advance, opening);
 const listed: PageEvent = { name: "games-listed", games: [game], regions: null };
 const play: PageEvent = { name: "play-pressed", game };
