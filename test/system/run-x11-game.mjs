@@ -9,7 +9,7 @@ let picture;
 const verbs = {
   missing: (programs) => missingPrograms(programs),
   open: async ({ title, program, mode }) => {
-    game = await X11Game.open({ title, program, mode, pointer: false, random: () => randomInt(2 ** 31) / 2 ** 31 });
+    game = await X11Game.open({ title, program, mode, random: () => randomInt(2 ** 31) / 2 ** 31 });
     picture = Buffer.alloc((mode.width * mode.height * 3) / 2);
   },
   input: (event) => game.input(event),

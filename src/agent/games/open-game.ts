@@ -8,7 +8,7 @@ import { X11Game } from "./x11/x11-game.js";
 
 export interface GameOpener {
   /** @throws when the game cannot run here, in words. */
-  open(seat: Pick<SeatSpec, "gameId" | "title" | "pointer" | "program">, mode: VideoMode): Promise<GameSource>;
+  open(seat: Pick<SeatSpec, "gameId" | "title" | "program">, mode: VideoMode): Promise<GameSource>;
   /** Does ahead what can be done for the next `open` of this game. */
   prepare(gameId: string, mode: VideoMode): void;
   /** Which of the programs cannot run here, and why. */
@@ -20,14 +20,14 @@ export function openerOfGames(options: { inRoom: boolean; seed: number; random: 
   const { inRoom, seed, random } = options;
   const ownGame = (gameId: string) => (Object.hasOwn(games, gameId) ? games[gameId] : undefined);
   return {
-    open: async ({ gameId, title, pointer, program }, mode) => {
+    open: async ({ gameId, title, program }, mode) => {
       if (program === undefined) {
         const game = ownGame(gameId);
         if (game === undefined) throw new Error(`this agent has no game "${gameId}"`);
         return game.open({ mode, seed });
       }
       if (!inRoom) throw new Error(`${title} cannot run here: its process has no room of its own`);
-      return X11Game.open({ title, program, mode, pointer: pointer === "absolute", random });
+      return X11Game.open({ title, program, mode, random });
     },
     prepare: (gameId, mode) => ownGame(gameId)?.prepare?.(mode),
     missing: missingPrograms,

@@ -18,8 +18,6 @@ export interface X11GameOptions {
   readonly title: string;
   readonly program: X11Program;
   readonly mode: VideoMode;
-  /** Whether the player points at things: the display's pointer is then part of the picture. */
-  readonly pointer: boolean;
   readonly random: () => number;
 }
 
@@ -48,12 +46,12 @@ export class X11Game implements GameSource {
    * @throws X11GameError · CaptureError · XServerError
    */
   static async open(options: X11GameOptions): Promise<X11Game> {
-    const { program, mode, pointer, random } = options;
+    const { program, mode, random } = options;
     const sandbox = furnish();
     for (const [path, content] of Object.entries(program.files)) putInHome(sandbox, path, sized(content, mode));
     const [display, sound] = await Promise.all([Display.start(sandbox, mode, random), SoundServer.start(sandbox)]);
     const client = await XClient.connect(display.socket);
-    const capture = await X11Capture.open(display.name, mode, { pointer });
+    const capture = await X11Capture.open(display.name, mode);
     const { command, args, environment, folder, network, memoryMb, processesMax } = program;
     const launch = () =>
       new ConfinedProcess(sandbox, {
