@@ -1,9 +1,9 @@
 // Pictures of an X display: grabbed through MIT-SHM by FFmpeg's x11grab, converted to I420 (BT.709, limited range).
 //
 // A grab is one request of the X server, which serves them one after another: what the game presents in one request is
-// never seen half. Measured at 720p on two cores: 0.2 ms to grab and 1.0 to convert at rest, 2.1 ms of CPU together beside
-// a game on a loaded machine; both run in libuv's pool, one
-// at a time. x11grab paces itself by its frame rate: it is set beyond any that is asked for, the pipeline's grid decides.
+// never seen half. Measured at 720p on two cores: 0.2 ms to grab and 1.0 to convert at rest; 2.1 ms of CPU a frame beside
+// a game on a loaded machine. Both run in libuv's pool, one picture at a time. x11grab paces itself by its frame rate: it
+// is set beyond any that is asked for, the pipeline's grid decides.
 import { AV_LOG_ERROR, AV_PIX_FMT_YUV420P, AVCOL_RANGE_MPEG, AVCOL_SPC_BT709 } from "node-av/constants";
 import {
   Codec,
