@@ -112,7 +112,7 @@ describe("Chromium B.S.U.", () => {
     await page.keyboard.press("Enter");
     await page.locator('body[data-phase="ended"]').waitFor();
     await page.screenshot({ path: "test-output/chromium-bsu-ended.png" });
-    expect(await page.locator("body").innerText()).toContain("Chromium B.S.U. was quit.");
+    expect(await page.locator("body").textContent()).toContain("Chromium B.S.U. was quit.");
     expect((await newest()).end).toEqual({ reason: "game-exited", detail: "Chromium B.S.U. was quit." });
   });
 });
