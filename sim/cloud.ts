@@ -34,7 +34,7 @@ interface Outage {
 }
 
 /** How long an ended machine may still be in a list. */
-const lagMsMax = 25_000;
+const listLagMsMax = 25_000;
 
 export class Cloud {
   readonly #machines = new Map<string, Machine>();
@@ -72,6 +72,7 @@ export class Cloud {
     const listeners = new Set<() => void>();
     const name = this.provider;
     return {
+      listLagMsMax,
       launch: (spec) =>
         wire.call("provider", `${name}.launch`, [spec.vmId, spec.epoch], async () => this.#launch(spec)),
       terminate: (vmId) => wire.call("provider", `${name}.terminate`, [vmId], async () => this.#terminate(vmId)),
@@ -104,7 +105,7 @@ export class Cloud {
     if (machine.endedAtMs !== null) return;
     machine.endedAtMs = this.stage.kernel.nowMs;
     this.#machines.delete(machine.id);
-    this.#ended = this.#ended.filter(({ endedAtMs }) => endedAtMs! > this.stage.kernel.nowMs - lagMsMax);
+    this.#ended = this.#ended.filter(({ endedAtMs }) => endedAtMs! > this.stage.kernel.nowMs - listLagMsMax);
     this.#ended.push(machine);
     this.stage.trace.add(`machine ${machine.id} of ${machine.spec.vmId} ended`);
     this.deps.onEnded(machine);
@@ -167,9 +168,10 @@ export class Cloud {
   #list(): Instance[] {
     const { faults, kernel } = this.stage;
     this.#checkThrottle();
-    const asOfMs = faults.strikes("stale-list", this.provider)
-      ? kernel.nowMs - faults.random("stale-list").between(1_000, lagMsMax)
-      : kernel.nowMs;
+    const lagMs = faults.strikes("stale-list", this.provider)
+      ? faults.random("stale-list").between(1_000, listLagMsMax)
+      : 0;
+    const asOfMs = kernel.nowMs - lagMs;
     return [...this.#machines.values(), ...this.#ended]
       .filter(({ createdAtMs, endedAtMs }) => createdAtMs <= asOfMs && (endedAtMs === null || endedAtMs > asOfMs))
       .map(({ spec, runningAtMs }) => ({ vmId: spec.vmId, state: runningAtMs <= asOfMs ? "running" : "pending" }));

@@ -44,6 +44,7 @@ interface Machine {
 }
 
 export class LocalProvider implements Provider {
+  readonly listLagMsMax = 0;
   readonly #files: LocalFiles;
   readonly #machines = new Map<string, Machine>();
   readonly #listeners = new Set<() => void>();

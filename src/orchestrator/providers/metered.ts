@@ -44,6 +44,7 @@ export class ProviderMeters {
       }
     };
     return {
+      listLagMsMax: provider.listLagMsMax,
       launch: (spec) => metered("launch", provider.launch(spec)),
       terminate: (vmId) => metered("terminate", provider.terminate(vmId)),
       list: () => metered("list", provider.list()),

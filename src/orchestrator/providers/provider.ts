@@ -20,6 +20,8 @@ export interface Instance {
 }
 
 export interface Provider {
+  /** How old a list may be when it is answered: clouds' lists lag behind what was launched and ended. */
+  readonly listLagMsMax: number;
   /**
    * Asking again with the same vmId yields the instance there is.
    * @throws CapacityError there is no room for it now

@@ -12,6 +12,7 @@ import type { SimulatedInstances } from "./simulated-store.js";
 const idleMsMax = 1_000;
 
 export class SimulatedProvider implements Provider {
+  readonly listLagMsMax = 0;
   readonly #stop = new AbortController();
   readonly #listeners = new Set<() => void>();
   #wake = new AbortController();

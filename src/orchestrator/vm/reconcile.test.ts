@@ -35,16 +35,14 @@ const surveyOf = (records: readonly VmRecord[]): Survey => ({
   unsettled: records.map(({ vmId }) => vmId),
 });
 
-function decide(records: VmRecord[], instances: Instance[] | null, times: { listeningSinceMs?: number } = {}) {
-  const observed = [{ provider: "local" as const, instances, deadlines }];
+function decide(records: VmRecord[], instances: Instance[] | null, times: { listeningSinceMs?: number; asOfMs?: number } = {}) {
+  const observed = [{ provider: "local" as const, instances, asOfMs: times.asOfMs ?? now, deadlines }];
   return reconcile({
     survey: surveyOf(records),
     records,
     observed,
-    listedAtMs: now,
-    listeningSinceMs: 0,
+    listeningSinceMs: times.listeningSinceMs ?? 0,
     nowMs: now,
-    ...times,
   }).map(({ kind, ...rest }) => [kind, "code" in rest ? rest.code : "reason" in rest ? rest.reason : null]);
 }
 
@@ -114,13 +112,19 @@ describe("reconcile", () => {
       reconcile({
         survey: surveyOf([record("TERMINATED")]),
         records: [record("TERMINATED")],
-        observed: [{ provider: "local", instances, deadlines }],
-        listedAtMs: now,
+        observed: [{ provider: "local", instances, asOfMs: now, deadlines }],
         listeningSinceMs: 0,
         nowMs: now,
       })[0];
     expect(gone([running])).toMatchObject({ kind: "destroy", gone: false });
     expect(gone([])).toMatchObject({ kind: "destroy", gone: true });
+  });
+
+  // Found by the simulation (seeds 10 and 31): a lagging list took the VM of a session that had just begun.
+  test("a list that may be older than the last sign of life ends no VM", () => {
+    const vm = record("IN_USE", { launchedAtMs: now - 60_000, heardAtMs: now - 4_000 });
+    expect(decide([vm], [], { asOfMs: now - 25_000 })).toEqual([]);
+    expect(decide([vm], [], { asOfMs: now - 3_000 })).toEqual([["fail", "vm-lost"]]);
   });
 
   test("silence before we could listen is not the agent's", () => {
@@ -152,10 +156,11 @@ describe("reconcile", () => {
           {
             provider: "local" as const,
             instances: answers ? instances : null,
+            asOfMs: now,
             deadlines: { ...deadlines, lease: hasLease ? lease : null },
           },
         ];
-        const times = { listedAtMs: now, listeningSinceMs: 0, nowMs: now };
+        const times = { listeningSinceMs: 0, nowMs: now };
         const heardSinceMs = hasLease ? now - lease.silentMsMax : null;
         const [settled, unsettled] = [true, false].map((wanted) =>
           all.filter((vm) => isSettled(vm, heardSinceMs) === wanted).map(({ vmId }) => vmId),

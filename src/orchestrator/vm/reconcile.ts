@@ -47,6 +47,8 @@ export interface Observed {
   readonly provider: ProviderId;
   /** Null: the provider did not answer. */
   readonly instances: readonly Instance[] | null;
+  /** The list may be as old as this: of what was seen alive since it says nothing. */
+  readonly asOfMs: number;
   readonly deadlines: Deadlines;
 }
 
@@ -91,38 +93,34 @@ export function questionable({ settled, unsettled }: Survey, observed: readonly 
 /**
  * @param survey read after `instances` were listed: so a machine that is not in it is nobody's.
  * @param records of those that are `questionable`.
- * @param listedAtMs when listing began: a machine launched later may be missing from it.
  * @param listeningSinceMs since when agents could reach us: silence before that is our own.
  */
 export function reconcile(options: {
   survey: Survey;
   records: readonly VmRecord[];
   observed: readonly Observed[];
-  listedAtMs: number;
   listeningSinceMs: number;
   nowMs: number;
 }): Action[] {
   const { survey, records, observed, ...times } = options;
   const known = new Set([...survey.unsettled, ...[...survey.settled.values()].flat()]);
-  return observed.flatMap(({ provider, instances, deadlines }) => {
+  return observed.flatMap(({ provider, instances, asOfMs, deadlines }) => {
     const own = records.filter((vm) => vm.provider === provider);
     const byId = instances && new Map(instances.map((instance) => [instance.vmId, instance]));
     const orphans = (instances ?? []).filter((instance) => !known.has(instance.vmId));
     return [
-      ...own.flatMap((vm) => actionFor(vm, byId && { instance: byId.get(vm.vmId) ?? null }, deadlines, times) ?? []),
+      ...own.flatMap(
+        (vm) => actionFor(vm, byId && { instance: byId.get(vm.vmId) ?? null, asOfMs }, deadlines, times) ?? [],
+      ),
       ...orphans.map(({ vmId }): Action => ({ kind: "destroy", vmId, provider, gone: false, orphan: true })),
     ];
   });
 }
 
-type Times = { listedAtMs: number; listeningSinceMs: number; nowMs: number };
+type Seen = { instance: Instance | null; asOfMs: number };
+type Times = { listeningSinceMs: number; nowMs: number };
 
-function actionFor(
-  vm: VmRecord,
-  seen: { instance: Instance | null } | null,
-  deadlines: Deadlines,
-  times: Times,
-): Action | null {
+function actionFor(vm: VmRecord, seen: Seen | null, deadlines: Deadlines, times: Times): Action | null {
   const { nowMs } = times;
   switch (vm.status) {
     case "TEMPLATE":
@@ -137,15 +135,15 @@ function actionFor(
     case "BOOTING":
       if (nowMs - (vm.launchedAtMs ?? vm.createdAtMs) > deadlines.bootMsMax)
         return fail(vm, "boot-timeout", `Its agent was not ready in ${deadlines.bootMsMax / 1000} s.`);
-      return lost(vm, seen, times);
+      return lost(vm, seen);
     case "READY":
     case "IN_USE":
-      return lost(vm, seen, times) ?? silence(vm, deadlines, times);
+      return lost(vm, seen) ?? silence(vm, deadlines, times);
     case "DRAINING":
       if (vm.sessions === 0) return { kind: "terminate", vm, reason: "drained" };
       if (vm.drainDeadlineAtMs !== null && nowMs >= vm.drainDeadlineAtMs)
         return { kind: "terminate", vm, reason: "drain-deadline" };
-      return lost(vm, seen, times) ?? silence(vm, deadlines, times);
+      return lost(vm, seen) ?? silence(vm, deadlines, times);
     case "ERROR":
       return { kind: "terminate", vm, reason: vm.errorCode ?? "error" };
     case "TERMINATED":
@@ -167,8 +165,11 @@ export type FailureCode = (typeof failureCodes)[number];
 
 const fail = (vm: VmRecord, code: FailureCode, message: string): Action => ({ kind: "fail", vm, code, message });
 
-function lost(vm: VmRecord, seen: { instance: Instance | null } | null, { listedAtMs }: Times): Action | null {
-  if (seen === null || seen.instance !== null || (vm.launchedAtMs ?? 0) >= listedAtMs) return null;
+/** Proof of life that is newer than the list goes before it: lists lag, and somebody may be playing there. */
+function lost(vm: VmRecord, seen: Seen | null): Action | null {
+  if (seen === null || seen.instance !== null) return null;
+  const aliveAtMs = Math.max(vm.launchedAtMs ?? 0, vm.readyAtMs ?? 0, vm.heardAtMs ?? 0);
+  if (aliveAtMs >= seen.asOfMs) return null;
   return fail(vm, lostCode, "The provider no longer has it.");
 }
 

@@ -65,14 +65,13 @@ export class Reconciler {
     const took = meters.timeReconcile();
     const listedAtMs = clock.now();
     if (listedAtMs - this.#passedAtMs > this.deps.passGapMsMax) this.#listeningSinceMs = listedAtMs;
-    const observed = await Promise.all([...sites].map(([id, site]) => this.#observe(id, site)));
+    const observed = await Promise.all([...sites].map(([id, site]) => this.#observe(id, site, listedAtMs)));
     const survey = await vms.survey(this.#heardSince());
     const records = await vms.records(questionable(survey, observed));
     const actions = reconcile({
       survey,
       records,
       observed,
-      listedAtMs,
       listeningSinceMs: this.#listeningSinceMs,
       nowMs: clock.now(),
     });
@@ -108,12 +107,13 @@ export class Reconciler {
     this.#orphans = new Set(orphans.map(({ vmId }) => vmId));
   }
 
-  async #observe(id: ProviderId, { provider, deadlines }: ProviderSite): Promise<Observed> {
+  async #observe(id: ProviderId, { provider, deadlines }: ProviderSite, listedAtMs: number): Promise<Observed> {
+    const asOfMs = listedAtMs - provider.listLagMsMax;
     try {
-      return { provider: id, deadlines, instances: await provider.list() };
+      return { provider: id, deadlines, asOfMs, instances: await provider.list() };
     } catch (error) {
       this.deps.log.error({ err: error, provider: id }, "the provider does not say what it has");
-      return { provider: id, deadlines, instances: null };
+      return { provider: id, deadlines, asOfMs, instances: null };
     }
   }
 
