@@ -83,3 +83,7 @@ export function bitrateKbpsFor(
   const lowest = pixelRate(mode) < pixelRate(asked.mode) ? bitrateKbpsFloor : asked.bitrateKbpsMin;
   return Math.min(asked.bitrateKbpsMax, Math.max(lowest, wanted));
 }
+
+/** The least a mode is worth: the preset's own lower bound, by pixels where the mode is below the preset's. */
+export const bitrateKbpsLeast = (mode: VideoMode, asked: { mode: VideoMode; bitrateKbpsMin: number }): number =>
+  Math.max(bitrateKbpsFloor, Math.round(asked.bitrateKbpsMin * Math.min(1, pixelRate(mode) / pixelRate(asked.mode))));

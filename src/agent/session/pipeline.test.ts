@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { AccessUnit } from "../encode/video-encoder.js";
 import type { GameSource } from "../games/game-source.js";
+import { nalUnits } from "../webrtc/rtp.js";
 import { Pipeline, type Viewer } from "./pipeline.js";
 
 const mode = { width: 320, height: 180, fps: 100 };
@@ -45,6 +46,12 @@ class KeepingViewer implements Viewer {
   }
 }
 
+/** An access unit's sequence parameter set, which says its size. */
+function parameters({ bytes }: AccessUnit): Buffer {
+  const { start, end } = nalUnits(bytes).find(({ start }) => (bytes[start]! & 0x1f) === 7)!;
+  return bytes.subarray(start, end);
+}
+
 async function opened() {
   const source = new NotingGame();
   const failures: unknown[] = [];
@@ -55,6 +62,10 @@ async function opened() {
   const pipeline = await Pipeline.open({
     source,
     bitrateKbps: 2_000,
+    steps: [
+      { mode, kbpsMin: 1_500 },
+      { mode: { width: 160, height: 90, fps: 50 }, kbpsMin: 1_000 },
+    ],
     threads: 1,
     failed: (error) => {
       failures.push(error);
@@ -127,6 +138,25 @@ describe("the pipeline", () => {
     expect(keyframes[0]).toBe(0);
     expect(keyframes).toHaveLength(2);
     expect(keyframes[1]! - asked).toBeLessThanOrEqual(1);
+    await pipeline.close();
+  });
+
+  it("makes the picture smaller once the path has carried too little for a while, beginning with a keyframe", async () => {
+    const { pipeline } = await opened();
+    const viewer = new KeepingViewer();
+    pipeline.playFor(viewer);
+    await viewer.has(5);
+    const keyframes = () => viewer.pictures.filter(({ unit }) => unit.keyframe);
+    for (let pictures = viewer.pictures.length; keyframes().length < 2; ) {
+      pipeline.setBitrate(1_200);
+      await viewer.has(++pictures);
+    }
+    const [whole, small] = keyframes().map(({ unit }) => parameters(unit));
+    expect(small).not.toEqual(whole);
+    const from = viewer.pictures.length;
+    await viewer.has(from + 10);
+    const ticks = viewer.pictures.slice(from).map(({ timestamp }, i, all) => timestamp - (all[i - 1]?.timestamp ?? 0));
+    expect(Math.min(...ticks.slice(1))).toBeGreaterThan(90_000 / 100);
     await pipeline.close();
   });
 

@@ -7,7 +7,10 @@
 // One picture, drawn and encoded in turn: drawing the next one early would show older input, and at the modes the
 // machine sustains both fit well within a frame (measured at 720p60: 5 ms to encode of 16.7).
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
+import type { VideoMode } from "../../contracts/catalog.js";
 import { OpusEncoder, soundFrameMs, soundFrameSamples } from "../audio/opus-encoder.js";
+import { PictureScaler } from "../encode/picture-scaler.js";
+import { type RateStep, RateStepping } from "../encode/rate-steps.js";
 import { type AccessUnit, pictureBytes, VideoEncoder, videoClockRate } from "../encode/video-encoder.js";
 import type { GameSource } from "../games/game-source.js";
 import { KeyframeRequests } from "../webrtc/keyframe-requests.js";
@@ -28,7 +31,8 @@ const timerSlackMs = 1;
 export class Pipeline {
   readonly #source: GameSource;
   readonly #picture: Buffer;
-  readonly #encoder: VideoEncoder;
+  readonly #threads: number;
+  readonly #stepping: RateStepping;
   readonly #sound: OpusEncoder;
   readonly #failed: (error: unknown) => void;
   readonly #keyframes = new KeyframeRequests(keyframeGapMsMin);
@@ -41,12 +45,18 @@ export class Pipeline {
   #soundPieces = 0;
   #gameMs = 0;
   #bitrateKbps: number;
+  #encoder: VideoEncoder;
+  #scaler: PictureScaler | null = null;
+  /** What is encoded now. */
+  #mode: VideoMode;
 
   private constructor(parts: {
     source: GameSource;
     picture: Buffer;
     encoder: VideoEncoder;
     bitrateKbps: number;
+    steps: readonly RateStep[];
+    threads: number;
     sound: OpusEncoder;
     failed: (error: unknown) => void;
   }) {
@@ -54,6 +64,9 @@ export class Pipeline {
     this.#picture = parts.picture;
     this.#encoder = parts.encoder;
     this.#bitrateKbps = parts.bitrateKbps;
+    this.#stepping = new RateStepping(parts.steps);
+    this.#threads = parts.threads;
+    this.#mode = parts.source.mode;
     this.#sound = parts.sound;
     this.#failed = parts.failed;
   }
@@ -62,13 +75,16 @@ export class Pipeline {
   static async open(options: {
     source: GameSource;
     bitrateKbps: number;
+    /** What gives way when the path carries less; the first is the source's own mode. */
+    steps: readonly RateStep[];
     threads: number;
     failed: (error: unknown) => void;
   }): Promise<Pipeline> {
-    const { source, bitrateKbps, threads, failed } = options;
+    const { source, bitrateKbps, steps, threads, failed } = options;
     const picture = Buffer.alloc(pictureBytes(source.mode));
     const encoder = await VideoEncoder.open({ mode: source.mode, picture, bitrateKbps, threads });
-    return new Pipeline({ source, picture, encoder, bitrateKbps, sound: await OpusEncoder.open(), failed });
+    const sound = await OpusEncoder.open();
+    return new Pipeline({ source, picture, encoder, bitrateKbps, steps, threads, sound, failed });
   }
 
   /** From the next frame on, which is a keyframe, everything goes to this viewer and to no other. */
@@ -90,8 +106,12 @@ export class Pipeline {
     this.#keyframes.request();
   }
 
-  /** Takes effect within 15 frames; changes too small to see are not worth the encoder's restart of its rate control. */
+  /**
+   * The path carries so much. Takes effect within 15 frames; changes too small to see are not worth the restart of the
+   * encoder's rate control. What is too little for the picture changes the picture, from the next frame on.
+   */
   setBitrate(kbps: number): void {
+    this.#stepping.update(kbps, performance.now());
     if (Math.abs(kbps - this.#bitrateKbps) < bitrateStep * this.#bitrateKbps) return;
     this.#bitrateKbps = kbps;
     this.#encoder.setBitrate(kbps);
@@ -102,6 +122,7 @@ export class Pipeline {
     if (this.#soundTimer !== null) clearTimeout(this.#soundTimer);
     await this.#playing;
     await this.#encoder.close();
+    await this.#scaler?.close();
     this.#sound.close();
   }
 
@@ -117,19 +138,36 @@ export class Pipeline {
 
   /** The next frame on the grid; answers when it was drawn. */
   async #playFrame(lastMs: number): Promise<number> {
-    const grid = { originMs: this.#originMs, periodMs: 1000 / this.#source.mode.fps };
+    if (this.#stepping.mode !== this.#mode) await this.#changeMode(this.#stepping.mode);
+    const grid = { originMs: this.#originMs, periodMs: 1000 / this.#mode.fps };
     const tick = nextTick(grid, this.#lastTick, performance.now());
     await waitUntil(tick.dueMs);
     this.#lastTick = tick.index;
     const nowMs = performance.now();
     this.#gameMs += nowMs - lastMs;
     await this.#source.draw(this.#picture, this.#gameMs);
+    await this.#scaler?.scale();
     const timestamp = Math.round(((nowMs - this.#originMs) * videoClockRate) / 1000);
     const viewer = this.#viewer;
     const unit = await this.#encoder.encode(timestamp, this.#keyframes.take(nowMs));
     // Who came in meanwhile could not decode it: theirs begins with the next frame, a keyframe.
     if (viewer === this.#viewer) viewer?.sendPicture(unit, timestamp, performance.now());
     return nowMs;
+  }
+
+  /** Another size or rate is another encoder (6–10 ms), and begins with a keyframe. */
+  async #changeMode(mode: VideoMode): Promise<void> {
+    const whole = mode.width === this.#source.mode.width && mode.height === this.#source.mode.height;
+    const scaler = whole ? null : new PictureScaler(this.#picture, this.#source.mode, mode);
+    const picture = scaler?.picture ?? this.#picture;
+    const [encoderBefore, scalerBefore] = [this.#encoder, this.#scaler];
+    this.#encoder = await VideoEncoder.open({ mode, picture, bitrateKbps: this.#bitrateKbps, threads: this.#threads });
+    this.#scaler = scaler;
+    this.#mode = mode;
+    this.#lastTick = Math.floor(((performance.now() - this.#originMs) * mode.fps) / 1000);
+    this.#keyframes.requestNow();
+    await encoderBefore.close();
+    await scalerBefore?.close();
   }
 
   #playSound(): void {

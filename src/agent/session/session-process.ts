@@ -6,8 +6,9 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { probe } from "../encode/probe.js";
+import { rateSteps } from "../encode/rate-steps.js";
 import { encoderThreads, videoEncoderName } from "../encode/video-encoder.js";
-import { bitrateKbpsFloor, bitrateKbpsFor, modeFor } from "../encode/video-mode.js";
+import { bitrateKbpsFloor, bitrateKbpsFor, bitrateKbpsLeast, modeFor } from "../encode/video-mode.js";
 import type { GameSource } from "../games/game-source.js";
 import type { GameOpener } from "../games/open-game.js";
 import { Pipeline } from "./pipeline.js";
@@ -103,7 +104,8 @@ export class SessionProcess {
     this.#source = source;
     const bitrateKbps = bitrateKbpsFor(source.mode, seat);
     const failed = (error: unknown) => this.#finish("stream-failed", inWords(error));
-    const pipeline = await Pipeline.open({ source, bitrateKbps, threads: encoderThreads(cores), failed });
+    const steps = rateSteps(source.mode, bitrateKbpsLeast(source.mode, seat));
+    const pipeline = await Pipeline.open({ source, bitrateKbps, steps, threads: encoderThreads(cores), failed });
     this.#session = new Session({
       source,
       pipeline,

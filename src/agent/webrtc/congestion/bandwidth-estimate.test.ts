@@ -158,6 +158,12 @@ describe("the bandwidth estimate", () => {
     expect(high.estimate.kbps).toBe(15_000);
   });
 
+  it("is not taken for what a quiet game sends when its path is found full for a moment", () => {
+    const stream = new Stream(15_000, bounds, 300).run({ kbps: 20_000 }, 5_000);
+    stream.run({ kbps: 250, queueMs: 400 }, 300).run({ kbps: 20_000 }, 300);
+    expect(stream.estimate.kbps).toBeGreaterThan(5_000);
+  });
+
   it("stays within its bounds, and settles under any steady path's capacity without giving most of it away", () => {
     fc.assert(
       fc.property(

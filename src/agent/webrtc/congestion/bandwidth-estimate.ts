@@ -5,7 +5,7 @@
 // empty, and a quiet path is given 8 % a second more, near its known capacity one packet a round trip more. Loss while
 // a queue stands is that queue overflowing, and cuts alike. Other loss is the radio's: up to 10 % retransmission
 // repairs it and the rate is kept. What is not sent is not tried out: a quiet game raises the estimate no further than
-// half over what arrives, and never lowers it.
+// half over what arrives, and does not lower it; nor is what it sends a measure of the path when there is a queue.
 //
 // The addition: our bursts are whole frames, so they are packet trains, whose spreading tells what the bottleneck
 // carries. While the path is quiet and the trains say that much more fits, the estimate goes up by half at once, which
@@ -23,7 +23,7 @@ export interface RateBounds {
   readonly kbpsMax: number;
 }
 
-const decrease = { factor: 0.85, gapMsMin: 100, gapMsMax: 200 };
+const decrease = { factor: 0.85, gapMsMin: 100, gapMsMax: 200, filledShare: 0.7 };
 const increase = {
   perSecond: 1.08,
   lossyPerSecond: 1.04,
@@ -40,6 +40,8 @@ const outageMs = 1_000;
 export class BandwidthEstimate {
   readonly #bounds: RateBounds;
   readonly #delivery = new DeliveryRate();
+  /** What we sent, arrived or not: whether we filled the rate. */
+  readonly #sending = new DeliveryRate();
   readonly #capacity = new LinkCapacity();
   readonly #queueing = new QueueingDelay();
   readonly #trains: number[] = [];
@@ -67,6 +69,7 @@ export class BandwidthEstimate {
     this.#heardAtMs = nowMs;
     if (sinceMs > outageMs) this.#startAnew(nowMs);
     else this.#countLoss(packets, nowMs);
+    for (const { sentAtMs, bytes } of packets) this.#sending.add(sentAtMs, bytes);
     for (const packet of packets)
       if (packet.arrivalMs !== null) this.#arrived({ ...packet, arrivalMs: packet.arrivalMs });
     const delays = packets.flatMap(({ arrivalMs, sentAtMs }) => (arrivalMs === null ? [] : [arrivalMs - sentAtMs]));
@@ -102,7 +105,8 @@ export class BandwidthEstimate {
     this.#cutAtMs = nowMs;
     this.#trains.length = 0;
     if (delivered !== null) this.#capacity.learn(delivered);
-    this.#kbps = Math.min(this.#kbps, decrease.factor * (delivered ?? this.#kbps));
+    const filled = (this.#sending.kbps ?? this.#kbps) >= decrease.filledShare * this.#kbps;
+    this.#kbps = Math.min(this.#kbps, decrease.factor * (filled ? (delivered ?? this.#kbps) : this.#kbps));
     if (nowMs - this.#step.atMs > step.blameMs) return;
     const { pauseMs } = this.#step;
     this.#step = {
