@@ -19,7 +19,8 @@ with beat as materialized (
     from beat b join orchestrator.vms v using (vm_id)
 ), away as materialized (
   select vm_id from orchestrator.vms
-   where vm_id = any(array(select vm_id from seen where renews and not reachable)) and not reachable
+   where vm_id = any(array(select vm_id from seen where renews and not reachable))
+     and not reachable and status not in ('ERROR', 'TERMINATED') -- seen again under the lock: it may be over by now
    order by vm_id for no key update
 ), back as (
   update orchestrator.vms set reachable = true, version = version + 1
