@@ -165,6 +165,9 @@ const verbs: Readonly<Record<string, (call: Call) => Promise<unknown>>> = {
         return stage.session(`s${session}`, wishOf({ ...call, session, n: call.n + i }));
       }),
     ),
+  renew: async ({ stage, session }: Call) =>
+    (await stage.store.placements.renew([`s${session}`, `s${(session + 1) % 9}`])).toSorted(),
+  renewAll: ({ stage }: Call) => stage.store.placements.renewAll(),
   settle: ({ stage }: Call) => stage.store.placements.settle(),
   leaveQueue: ({ stage, sessionId }: Call) => stage.store.placements.leaveQueue(sessionId),
   leaveAll: async ({ stage }: Call) => {
@@ -268,7 +271,8 @@ describe("the store in memory and the one in PostgreSQL", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 12, maxLength: 40, size: "max" }), async (steps) => {
         await Promise.all([memory.empty(), sql.empty()]);
-        const stages = [new StoreStage(memory, { quotas }), new StoreStage(sql, { quotas })] as const;
+        const settings = { waitMsMax: 2_000, quotas };
+        const stages = [new StoreStage(memory, settings), new StoreStage(sql, settings)] as const;
         for (const stage of stages) {
           await stage.readies("vm-0", "vm-1");
           await stage.provision("vm-2");
@@ -290,7 +294,7 @@ describe("the store in memory and the one in PostgreSQL", () => {
         const [inMemory, inSql] = await Promise.all(stages.map(rowsOf));
         expect(inMemory).toEqual(inSql);
       }),
-      { numRuns: 60 },
+      { numRuns: 60, interruptAfterTimeLimit: 20_000 },
     );
-  }, 180_000);
+  });
 });
