@@ -176,7 +176,11 @@ const verbs: Readonly<Record<string, (call: Call) => Promise<unknown>>> = {
   },
   scale: async ({ stage }: Call) => {
     const { made, drained, fleet } = await stage.store.pools.scale(planOf);
-    return { made, drained, vms: byId(fleet.vms) };
+    // Which of VMs that are alike is which, a reading for a plan need not say.
+    const kinds = fleet.vms.map(({ region, templateId, provider, status, reachable, usedUnits, sessionsMax }) =>
+      [region, templateId, provider, status, reachable, usedUnits, sessionsMax].join(),
+    );
+    return { made, drained, kinds: kinds.sort() };
   },
   judge: async ({ stage }: Call) =>
     stage.store.pools.judge(poolsOf(await stage.store.placements.readFleet()), { share: 0.2, vms: 1 }),
