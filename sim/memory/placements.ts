@@ -5,6 +5,7 @@ import { Admission, nobodyNew, type TurnedAway } from "../../src/orchestrator/pl
 import { isOpen } from "../../src/orchestrator/placement/capacity-hold.js";
 import { type Decision, decisionOf, encodeDecision, namedDecision } from "../../src/orchestrator/placement/decision.js";
 import type { Demand } from "../../src/orchestrator/placement/demand.js";
+import { weightOfLearnt } from "../../src/orchestrator/placement/eta.js";
 import type { Fleet, OccupiedVm } from "../../src/orchestrator/placement/fleet.js";
 import { FleetIndex } from "../../src/orchestrator/placement/fleet-index.js";
 import { hasRoom, queuePassMax } from "../../src/orchestrator/placement/placement-store.js";
@@ -22,6 +23,7 @@ import type {
   Placement,
   Placements,
   SeatedVm,
+  SeatTimes,
   StoreSettings,
   TenantUse,
 } from "../../src/orchestrator/store.js";
@@ -141,6 +143,14 @@ export class MemoryPlacements implements Placements {
     });
   }
 
+  async learnSeatTimes(times: readonly SeatTimes[]): Promise<void> {
+    const { seatMs } = this.tables;
+    for (const { gameId, seats, averageMs } of times) {
+      const old = weightOfLearnt(seats);
+      seatMs.set(gameId, (seatMs.get(gameId) ?? averageMs) * old + averageMs * (1 - old));
+    }
+  }
+
   async renewAll(): Promise<void> {
     this.tables.commit(() => {
       for (const placement of this.tables.queue) this.#renew(placement);
@@ -244,12 +254,24 @@ export function readQueue({ queue, round }: MemoryTables, nowMs: number): Memory
 
 const lineOf = (waiting: readonly PlacementRow[]): PlacementRow[] => serveInTurn(waiting, new Set(), () => false);
 
+function endsPerHour({ seats }: VmRow, seatMs: ReadonlyMap<string, number>): number | null {
+  if (seats.size === 0 || seatMs.size === 0) return null;
+  const usualMs = [...seatMs.values()].reduce((sum, ms) => sum + ms, 0) / seatMs.size;
+  return [...seats].reduce((sum, { demand }) => sum + 3_600_000 / (seatMs.get(demand.game.gameId) ?? usualMs), 0);
+}
+
 export function readFleet(tables: MemoryTables, nowMs: number): Fleet<OccupiedVm> {
   const held = new Set<string>();
   const halfOpen = new Set<string>();
   for (const [key, hold] of tables.holds) (isOpen(hold, nowMs) ? held : halfOpen).add(key);
   const vms = [];
   for (const vm of tables.tracked)
-    if (vm.status !== "TERMINATED") vms.push({ ...candidate(vm), tenant: vm.tenant, sessions: vm.seats.size });
+    if (vm.status !== "TERMINATED")
+      vms.push({
+        ...candidate(vm),
+        tenant: vm.tenant,
+        sessions: vm.seats.size,
+        endsPerHour: endsPerHour(vm, tables.seatMs),
+      });
   return { vms, held, halfOpen, launchMs: new Map(tables.launchMs) };
 }

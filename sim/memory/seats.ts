@@ -1,5 +1,7 @@
 // Free seats given and given back in batches, in memory: as placement/seats-store.ts does it in one statement each.
 import { vmEventOf } from "../../src/orchestrator/events/outbox-store.js";
+import { playedMsMin } from "../../src/orchestrator/placement/eta.js";
+import { GatheredTimes } from "../../src/orchestrator/placement/seat-times.js";
 import { unitsPerVm } from "../../src/orchestrator/placement/seats.js";
 import type {
   ChosenSeat,
@@ -55,16 +57,17 @@ export class MemorySeats implements Seats {
   async giveBack(leavings: readonly Leaving[], at: Date): Promise<GivenBack> {
     return this.tables.commit(() => {
       const { tables } = this;
-      const gone = new Map<PlacementRow, { leaving: Leaving; vm: VmRow; units: number }>();
+      const gone = new Map<PlacementRow, { leaving: Leaving; vm: VmRow; units: number; assignedAtMs: number }>();
       const sat = leavings.map(({ sessionId }) => tables.placements.get(sessionId));
       const vms = sat.map((placement) => placement?.seat?.vm);
       for (const [i, leaving] of leavings.entries()) {
         const placement = sat[i];
         if (!placement?.seat || gone.has(placement)) continue;
-        const { vm, units } = placement.seat;
+        const { vm, units, assignedAtMs } = placement.seat;
         const meant =
           (leaving.vmId === null || leaving.vmId === vm.vmId) && (leaving.expected?.includes(vm.version) ?? true);
-        if (meant && nextStatus(vm.status, "released") !== null) gone.set(placement, { leaving, vm, units });
+        if (meant && nextStatus(vm.status, "released") !== null)
+          gone.set(placement, { leaving, vm, units, assignedAtMs });
       }
       const freed = new Map<VmRow, number>();
       for (const { vm, units } of gone.values()) freed.set(vm, (freed.get(vm) ?? 0) + units);
@@ -79,7 +82,16 @@ export class MemorySeats implements Seats {
       );
       tables.append(events, at);
       if (gone.size > 0) tables.signal("waiting");
-      return { left: sat.map((placement) => placement !== undefined && gone.has(placement)), vms: this.#news(vms) };
+      const times = new GatheredTimes();
+      for (const [{ demand }, { assignedAtMs }] of gone) {
+        const heldMs = at.getTime() - assignedAtMs;
+        if (heldMs >= playedMsMin) times.add([{ gameId: demand.game.gameId, seats: 1, averageMs: heldMs }]);
+      }
+      return {
+        times: times.take(),
+        left: sat.map((placement) => placement !== undefined && gone.has(placement)),
+        vms: this.#news(vms),
+      };
     });
   }
 

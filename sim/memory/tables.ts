@@ -100,6 +100,8 @@ export class MemoryTables {
   readonly lowPools = new Map<string, { readonly region: RegionId; readonly templateId: TemplateId }>();
   /** Averages in ms, by `launchKey`. */
   readonly launchMs = new Map<string, number>();
+  /** Averages in ms, by game. */
+  readonly seatMs = new Map<string, number>();
   /** When each replica said last that it runs. */
   readonly replicas = new Map<string, number>();
   /** In order, without gaps: the first one's seq may be any. */

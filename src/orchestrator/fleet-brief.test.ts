@@ -14,6 +14,7 @@ const vm = (vmId: string, status: OccupiedVm["status"], sessions = 0): OccupiedV
   sessionsMax: null,
   usedUnits: sessions * 15,
   sessions,
+  endsPerHour: null,
   createdAtMs: 0,
   tenant: null,
 });

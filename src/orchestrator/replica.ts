@@ -30,6 +30,7 @@ import { type ProviderSite, Reconciler } from "./vm/reconciler.js";
 const queueMs = 1_000;
 /** Of the work of placing: renewals come every 20 s, and only to a replica that is well. */
 const renewalGapMsMax = 15_000;
+const learnMs = 5_000;
 const presenceMs = 5_000;
 const pruneMs = 3_600_000;
 const dayMs = 24 * 3_600_000;
@@ -146,6 +147,7 @@ export class Replica {
     return [
       { what: "reconciling", everyMs: reconcileMs, on: "reconcile", round: () => reconciler.pass() },
       { what: "placing who waits", everyMs: queueMs, on: "waiting", round: () => this.#placeWhoWaits() },
+      { what: "learning seat times", everyMs: learnMs, round: () => this.allocator.learn() },
       { what: "keeping pools", everyMs: reconcileMs, round: () => this.#autoscaler.round() },
       { what: "logging metrics", everyMs: config.metricsLogSeconds * 1000, round: () => this.#logMetrics() },
       { what: "sharing the fleet", everyMs: presenceMs, round: () => this.#sayHere() },

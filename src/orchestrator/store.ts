@@ -171,6 +171,8 @@ export interface Placements {
   settle(): Promise<void>;
   /** Somebody still waits for these. Answers those that wait. */
   renew(sessionIds: readonly string[]): Promise<string[]>;
+  /** Each seat weighs a tenth in its game's average. One entry a game. */
+  learnSeatTimes(times: readonly SeatTimes[]): Promise<void>;
   /** All who wait have their time anew: for a while nobody could renew. */
   renewAll(): Promise<void>;
   /** Takes a session that waits out of the queue. False: it does not wait. */
@@ -243,6 +245,15 @@ export interface GivenBack {
   readonly left: readonly boolean[];
   /** The VMs they sat on, as the commit left them. */
   readonly vms: readonly VmNews[];
+  /** How long those sat that sat long enough to count, by game. */
+  readonly times: readonly SeatTimes[];
+}
+
+/** Seats of one game, given back. */
+export interface SeatTimes {
+  readonly gameId: string;
+  readonly seats: number;
+  readonly averageMs: number;
 }
 
 /** Why sessions got their VMs, kept for as long as events are. */

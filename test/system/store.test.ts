@@ -557,6 +557,30 @@ describe.each([
       expect((await stage.told()).slice(-3)).toEqual(["s1", "s3", "s2"].map((id) => `SessionReleased ${id} left none`));
     });
 
+    test("teach how long sessions of their game last, unless nobody played on them", async () => {
+      const { seats, placements } = stage.store;
+      await stage.ready("vm-1");
+      const endsPerHour = async () => (await stage.fleet()).vms[0]!.endsPerHour;
+      await stage.give(["s1", "vm-1"], ["s2", "vm-1"], ["s3", "vm-1"], ["s4", "vm-1"]);
+      expect(await endsPerHour()).toBeNull();
+      const giveBack = (...sessionIds: readonly string[]) =>
+        seats.giveBack(
+          sessionIds.map((sessionId) => ({ sessionId, vmId: null, reason: "left", expected: null })),
+          stage.now,
+        );
+      stage.nowMs += 9_999;
+      expect((await giveBack("s1")).times).toEqual([]);
+      stage.nowMs += 90_001;
+      const { times } = await giveBack("s2", "s3");
+      expect(times).toEqual([{ gameId: "demo", seats: 2, averageMs: 100_000 }]);
+      await placements.learnSeatTimes(times);
+      expect(await endsPerHour()).toBeCloseTo(36);
+      await placements.learnSeatTimes([{ gameId: "demo", seats: 1, averageMs: 200_000 }]);
+      expect(await endsPerHour()).toBeCloseTo(3_600_000 / 110_000);
+      await stage.give(["s5", "vm-1"]);
+      expect(await endsPerHour()).toBeCloseTo(2 * (3_600_000 / 110_000));
+    });
+
     test("of a draining VM are given back, and it stays draining", async () => {
       await vmIn("DRAINING");
       expect(await stage.leave("s1")).toBe(true);

@@ -32,7 +32,8 @@ import { type Chosen, FleetIndex, type KnownVm, type Tally } from "./fleet-index
 import { type Defer, GroupCommit, type GroupCommitLimits } from "./group-commit.js";
 import type { GrowthRules } from "./growth.js";
 import { place } from "./place.js";
-import { type Outcome, planWaiting, type Standing } from "./waiting.js";
+import { GatheredTimes } from "./seat-times.js";
+import { planWaiting, type Standing } from "./waiting.js";
 
 /** Lost races after which a session queues instead: the queue's passes exclude each other, so it loses no more. */
 const racesMax = 5;
@@ -58,6 +59,7 @@ export class Allocator {
   readonly #seats: GroupCommit<NewPlacement, Attempt>;
   readonly #leaving: GroupCommit<Leaving, boolean>;
   readonly #queue: GroupCommit<NewPlacement, TurnedAway | null>;
+  readonly #times = new GatheredTimes();
   readonly #demands = new Map<string, Demand>();
   /** Requests under way, by session: the same one asked again meanwhile is the same request. */
   readonly #underWay = new Map<string, Promise<Assignment>>();
@@ -146,7 +148,8 @@ export class Allocator {
   async #leave(batch: readonly Leaving[]): Promise<readonly boolean[]> {
     const { fleet, seats, meters, clock } = this.deps;
     meters.committed("releases", batch.length);
-    const { left, vms } = await seats.giveBack(batch, new Date(clock.now()));
+    const { left, vms, times } = await seats.giveBack(batch, new Date(clock.now()));
+    this.#times.add(times);
     for (const vm of vms) fleet.learn(vm);
     return left;
   }
@@ -188,6 +191,12 @@ export class Allocator {
     const placement = await this.deps.placements.find(sessionId);
     if (placement === null) throw new Problem("not-found", `Session ${sessionId} has no seat and does not wait.`);
     return this.#answer(sessionId, placement);
+  }
+
+  /** Writes down how long the seats were held that came back since. */
+  async learn(): Promise<void> {
+    const times = this.#times.take();
+    if (times.length > 0) await this.deps.placements.learnSeatTimes(times);
   }
 
   /** Which VM the request would get now; changes nothing. */
@@ -290,7 +299,7 @@ const seatFor = (placement: NewPlacement, choice: Chosen, tally: Tally): ChosenS
 /** By `nearest` only the first region's free seats are taken without asking whether a VM could be made nearer. */
 const regionsAtOnce = ({ policy, regions }: Demand) => (policy === "nearest" ? regions.slice(0, 1) : regions);
 
-const longQueue: Outcome = { kind: "queued", reason: "Very many sessions wait before it." };
+const longQueue = { kind: "queued", etaSeconds: null, reason: "Very many sessions wait before it." } as const;
 
 const assigned = (sessionId: string, { vmId, region, templateId, provider }: SeatedVm): Assignment => ({
   status: "ASSIGNED",
@@ -302,16 +311,15 @@ const assigned = (sessionId: string, { vmId, region, templateId, provider }: Sea
 });
 
 function waits(sessionId: string, first: RegionId, standing: Standing): Assignment {
-  const { position } = standing;
-  const queued = { status: "QUEUED", sessionId, region: first, position } as const;
+  const { position, etaSeconds } = standing;
+  const queued = { status: "QUEUED", sessionId, region: first, position, etaSeconds } as const;
   switch (standing.kind) {
     case "seat":
-      return { ...queued, etaSeconds: 1, reason: "A seat is free and being given." };
+      return { ...queued, reason: "A seat is free and being given." };
     case "under-way": {
-      const { region, etaSeconds } = standing;
-      return { status: "PROVISIONING", sessionId, region, position, etaSeconds, reason: "A VM is starting for it." };
+      return { ...queued, status: "PROVISIONING", region: standing.region, reason: "A VM is starting for it." };
     }
     case "queued":
-      return { ...queued, etaSeconds: null, reason: standing.reason };
+      return { ...queued, reason: standing.reason };
   }
 }

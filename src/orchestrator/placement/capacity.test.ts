@@ -14,6 +14,7 @@ const vm = (vmId: string, fields: Partial<OccupiedVm> = {}): OccupiedVm => ({
   tenant: null,
   usedUnits: 0,
   sessions: 0,
+  endsPerHour: null,
   createdAtMs: 0,
   ...fields,
 });

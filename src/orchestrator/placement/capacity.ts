@@ -10,6 +10,7 @@ import { regionIds } from "../catalog/regions.js";
 import { isUnderWay, takesSessions } from "../vm/lifecycle.js";
 import { type CapacityHold, holdInWords } from "./capacity-hold.js";
 import type { FallbackChains } from "./demand.js";
+import { secondsUntilSeat } from "./eta.js";
 import { etaSeconds, type Fleet, type FleetVm, type OccupiedVm, placeKey } from "./fleet.js";
 import { freeSeats, unitsFor, unitsPerVm } from "./seats.js";
 
@@ -27,7 +28,10 @@ export function regionCapacity(options: {
   const { region, fleet, holds, waiting, chains, nowMs } = options;
   const here = fleet.vms.filter((vm) => vm.region === region);
   const sums = sumSeats(here);
-  const etas = here.map((vm) => etaSeconds(vm, fleet.launchMs, nowMs)).filter((eta) => eta !== null);
+  const etas = [
+    ...here.map((vm) => etaSeconds(vm, fleet.launchMs, nowMs)),
+    secondsUntilSeat(1 + (waiting.get(region) ?? 0), here, standard),
+  ].filter((eta) => eta !== null);
   return {
     region,
     availableVms: here.filter((vm) => freeSessions(vm) > 0).length,

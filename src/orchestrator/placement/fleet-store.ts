@@ -23,9 +23,12 @@ export const readOccupiedFleet = async (tx: Queryable, now: Date): Promise<Fleet
     tx,
     await tx.query<OccupiedVm>({
       name: "fleet-occupied-vms",
-      text: `select ${candidateColumns}, v.tenant, coalesce(s.sessions, 0) as sessions
+      text: `select ${candidateColumns}, v.tenant, coalesce(s.sessions, 0) as sessions, s.ends_per_hour as "endsPerHour"
                from orchestrator.vms v
-               left join (select vm_id, count(*) as sessions from orchestrator.placements
+               left join (select vm_id, count(*) as sessions,
+                                 sum(3600000 / coalesce(average_ms, (select avg(average_ms) from orchestrator.seat_times)))
+                                   as ends_per_hour
+                            from orchestrator.placements left join orchestrator.seat_times using (game_id)
                            where vm_id is not null group by vm_id) s using (vm_id)
               where ${live}`,
     }),

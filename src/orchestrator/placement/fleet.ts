@@ -11,6 +11,8 @@ export interface FleetVm extends Candidate {
 /** As capacity is told: units say what is left, not how many have it. */
 export interface OccupiedVm extends FleetVm {
   readonly sessions: number;
+  /** How many of its sessions are expected to end in an hour, by their games' learnt durations; null: none is known. */
+  readonly endsPerHour: number | null;
 }
 
 export interface Fleet<V extends FleetVm = FleetVm> {

@@ -10,7 +10,7 @@ import type { Clock } from "../../platform/clock.js";
 import type { Database, Queryable } from "../../platform/database.js";
 import { appendEvents, changesChannel, type NewEvent, vmEventOf } from "../events/outbox-store.js";
 import { noFreeSeat, sessionElsewhere, takesNoSessions } from "../refusals.js";
-import type { NewPlacement, Placement, Placements, TenantUse } from "../store.js";
+import type { NewPlacement, Placement, Placements, SeatTimes, TenantUse } from "../store.js";
 import { noSuchVm, takesSessions } from "../vm/lifecycle.js";
 import {
   candidateColumns,
@@ -25,9 +25,10 @@ import { insertVms } from "../vm/vm-store.js";
 import { Admission, type Newcomer, nobodyNew, type TurnedAway } from "./admission.js";
 import { type Decision, decisionOf, encodeDecision, namedDecision } from "./decision.js";
 import type { Demand } from "./demand.js";
+import { weightOfLearnt } from "./eta.js";
 import type { Fleet, OccupiedVm } from "./fleet.js";
 import { FleetIndex } from "./fleet-index.js";
-import { readFleet, readOccupiedFleet } from "./fleet-store.js";
+import { readOccupiedFleet } from "./fleet-store.js";
 import type { GrowthRules } from "./growth.js";
 import { type SeatHolder, unitsFor, unitsPerVm } from "./seats.js";
 import { type Round, roundAfter } from "./turns.js";
@@ -186,6 +187,15 @@ export class PlacementStore implements Placements {
     return waiting.map(({ sessionId }) => sessionId);
   }
 
+  async learnSeatTimes(times: readonly SeatTimes[]): Promise<void> {
+    for (const { gameId, seats, averageMs } of times)
+      await this.db.query(
+        `insert into orchestrator.seat_times (game_id, average_ms) values ($1, $2)
+         on conflict (game_id) do update set average_ms = seat_times.average_ms * $3 + excluded.average_ms * (1 - $3)`,
+        [gameId, averageMs, weightOfLearnt(seats)],
+      );
+  }
+
   async renewAll(): Promise<void> {
     await this.db.query("update orchestrator.placements set expires_at = $1 where vm_id is null and expires_at < $1", [
       this.#waitsUntil(),
@@ -217,7 +227,7 @@ export class PlacementStore implements Placements {
     const queue = await readQueue(tx, now);
     let seated: readonly WaitingSession[] = [];
     if (queue.waiting.length > 0) {
-      const fleet = await readFleet(tx, now);
+      const fleet = await readOccupiedFleet(tx, now);
       const plan = planWaiting({ ...this.options, fleet, queue, nowMs: now.getTime(), admission });
       seated = await this.#seatPlanned(tx, queue, fleet, plan);
       await writeRound(tx, queue.round, roundAfter(queue.round, seated));

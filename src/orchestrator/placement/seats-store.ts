@@ -12,9 +12,20 @@
 import type { VmStatus } from "../../contracts/orchestrator.js";
 import type { Database } from "../../platform/database.js";
 import { changesChannel } from "../events/outbox-store.js";
-import type { ChosenSeat, Given, GivenBack, GivenOutcome, Leaving, NewPlacement, Seats, VmNews } from "../store.js";
+import type {
+  ChosenSeat,
+  Given,
+  GivenBack,
+  GivenOutcome,
+  Leaving,
+  NewPlacement,
+  Seats,
+  SeatTimes,
+  VmNews,
+} from "../store.js";
 import { nextStatus, type VmChange, vmTransitions } from "../vm/lifecycle.js";
 import type { Demand } from "./demand.js";
+import { playedMsMin } from "./eta.js";
 import { unitsPerVm } from "./seats.js";
 
 /** The lifecycle table in SQL: the state after the change, null where it may not happen. */
@@ -26,10 +37,11 @@ const statusAfter = (change: VmChange, status: string): string => {
   return `case ${status} ${rows.join(" ")} end`;
 };
 
-const changedVms = (changed: string) => `
-select null, null, vm_id, status, version, reachable, used_units from ${changed}
+/** `more`: further columns of the answer, which are others' rows'. */
+const changedVms = (changed: string, more = "") => `
+select null, null, vm_id, status, version, reachable, used_units${more} from ${changed}
  union all
-select null, null, vm_id, status, version, reachable, used_units from locked
+select null, null, vm_id, status, version, reachable, used_units${more} from locked
  where (vm_id in (select vm_id from ${changed})) is not true`;
 
 const giveStatement = {
@@ -104,7 +116,7 @@ with req as materialized (
    where p.session_id = r.sid and s.session_id = r.sid and (r.vm is null or r.vm = s.vm_id)
      and l.vm_id = s.vm_id and l.released is not null and (r.expected is null or l.version = any (r.expected))
      and (p.vm_id = s.vm_id) is true and (select count(*) from locked) >= 0
-  returning p.session_id, p.units, r.ord, r.reason, l.*
+  returning p.session_id, p.units, p.game_id, p.assigned_at, r.ord, r.reason, l.*
 ), freed as (
   update orchestrator.vms v
      set used_units = w.used_units - w.units, version = w.version + 1,
@@ -125,9 +137,14 @@ with req as materialized (
                      else exists (select from gone) end
 )
 select r.ord, (r.sid in (select session_id from gone)) is true as left,
-       null as "vmId", null as status, null::integer as version, null::boolean as reachable, null::integer as "usedUnits"
+       null as "vmId", null as status, null::integer as version, null::boolean as reachable, null::integer as "usedUnits",
+       null as "gameId", null::bigint as seats, null::float8 as "averageMs"
   from req r where (select signals from signalled) is not null
- union all ${changedVms("freed")}`,
+ union all ${changedVms("freed", ", null, null, null")}
+ union all
+select null, null, null, null, null, null, null,
+       game_id, count(*), avg(extract(epoch from $3::timestamptz - assigned_at) * 1000)::float8
+  from gone where game_id is not null and assigned_at <= $3::timestamptz - interval '${playedMsMin} ms' group by game_id`,
 };
 
 const demandTexts = new WeakMap<Demand, string>();
@@ -157,6 +174,7 @@ class Kinds {
 }
 
 type AnswerRow<Answer> = ({ readonly ord: number; readonly vmId: null } & Answer) | ({ readonly ord: null } & VmNews);
+type TimesRow = { readonly ord: null; readonly vmId: null } & SeatTimes;
 
 export class SeatsStore implements Seats {
   constructor(private readonly db: Database) {}
@@ -184,7 +202,7 @@ export class SeatsStore implements Seats {
   }
 
   async giveBack(leavings: readonly Leaving[], at: Date): Promise<GivenBack> {
-    const rows = await this.db.query<AnswerRow<{ left: boolean }>>(giveBackStatement, [
+    const rows = await this.db.query<AnswerRow<{ left: boolean }> | TimesRow>(giveBackStatement, [
       leavings.map(({ sessionId }) => sessionId),
       JSON.stringify(
         leavings.map(({ sessionId, vmId, reason, expected }, ord) => ({
@@ -199,8 +217,14 @@ export class SeatsStore implements Seats {
     ]);
     const left = leavings.map(() => false);
     for (const row of rows) if (row.ord !== null) left[row.ord] = row.left;
-    return { left, vms: newsOf(rows) };
+    const times = rows.filter((row) => row.ord === null && row.vmId === null);
+    return {
+      left,
+      vms: newsOf(rows),
+      times: times.map(({ gameId, seats, averageMs }) => ({ gameId, seats, averageMs })),
+    };
   }
 }
 
-const newsOf = (rows: readonly AnswerRow<unknown>[]): VmNews[] => rows.filter((row) => row.ord === null);
+const newsOf = (rows: readonly (AnswerRow<unknown> | TimesRow)[]): VmNews[] =>
+  rows.filter((row) => row.ord === null && row.vmId !== null);

@@ -11,6 +11,7 @@ import type { ProviderId, RegionId, TemplateId } from "../../contracts/catalog.j
 import { isUnderWay } from "../vm/lifecycle.js";
 import { type Admission, nobodyNew } from "./admission.js";
 import type { Demand } from "./demand.js";
+import { etasInLine } from "./eta.js";
 import { etaSeconds, type Fleet, type FleetVm, placeKey } from "./fleet.js";
 import { Growth, type GrowthRules } from "./growth.js";
 import { keptFree, Overtaking } from "./kept-free.js";
@@ -49,6 +50,8 @@ export type Outcome =
 export type Standing = Outcome & {
   /** 1 is next. */
   readonly position: number;
+  /** Null: unknown. */
+  readonly etaSeconds: number | null;
 };
 
 export interface WaitingPlan {
@@ -62,6 +65,7 @@ export interface WaitingPlan {
 }
 
 const turnedAway: Outcome = { kind: "queued", reason: "The tenant has as many requests waiting as it may." };
+const seatBeingGivenSeconds = 1;
 
 type PlannedVm = { -readonly [K in keyof FleetVm]: FleetVm[K] };
 
@@ -148,9 +152,19 @@ export function planWaiting(
     return outcome.kind !== "queued";
   });
   const positions = new Map(line.map((session, i) => [session, i + 1]));
-  const outcomes = queue.waiting.map(
-    (session): Standing => ({ ...found.get(session)!, position: positions.get(session)! }),
+  const behind = line.filter((session) => found.get(session)!.kind !== "seat");
+  const expected = etasInLine(
+    behind.map((session) => {
+      const outcome = found.get(session)!;
+      return { demand: session.demand, underWay: outcome.kind === "under-way" ? outcome : null };
+    }),
+    fleet.vms,
   );
+  const etas = new Map(behind.map((session, i) => [session, expected[i]!]));
+  const outcomes = queue.waiting.map((session): Standing => {
+    const etaSeconds = etas.has(session) ? etas.get(session)! : seatBeingGivenSeconds;
+    return { ...found.get(session)!, position: positions.get(session)!, etaSeconds };
+  });
   return { outcomes, overtaken: overtaking.overtaken, launches, vms };
 }
 
