@@ -58,6 +58,7 @@ function countRequests({ app }: HttpServer, registry: Registry): void {
 export class ReadGauges<T> {
   readonly #read: () => Promise<T>;
   #reading: Promise<T | null> | null = null;
+  #fails = false;
 
   /** `what`: in words, for the log. */
   constructor(private readonly from: { registry: Registry; what: string; read: () => Promise<T>; log: Log }) {
@@ -79,16 +80,24 @@ export class ReadGauges<T> {
   }
 
   #current(): Promise<T | null> {
-    const { what, log } = this.from;
-    this.#reading ??= this.#read()
-      .catch((error: unknown) => {
-        log.warn({ err: error }, `${what} could not be read: its metrics are missing from a scrape`);
-        return null;
-      })
-      .finally(() => {
-        this.#reading = null;
-      });
+    this.#reading ??= this.#readOrNull().finally(() => {
+      this.#reading = null;
+    });
     return this.#reading;
+  }
+
+  async #readOrNull(): Promise<T | null> {
+    const { what, log } = this.from;
+    try {
+      const reading = await this.#read();
+      if (this.#fails) log.info(`${what} can be read again`);
+      this.#fails = false;
+      return reading;
+    } catch (error) {
+      if (!this.#fails) log.warn({ err: error }, `${what} could not be read: its metrics are missing as long`);
+      this.#fails = true;
+      return null;
+    }
   }
 }
 

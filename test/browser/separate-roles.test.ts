@@ -16,6 +16,7 @@ import { freePort } from "../support/free-port.js";
 import { cli, ProcessCensus, until, withMark } from "../support/hotseat.js";
 import { shipMovesWith } from "../support/picture.js";
 import { play } from "../support/play.js";
+import { promtool } from "../support/prometheus.js";
 
 const folder = mkdtempSync(join(tmpdir(), "hotseat-roles-"));
 const mark = randomUUID();
@@ -98,6 +99,15 @@ describe("roles as separate processes", () => {
     const { body: vm } = await call(`${urls.orchestrator}/api/orchestrator/v1/vm/${ready.vmId}`, "operate");
     expect(vm).toMatchObject({ status: "IN_USE", sessions: [created.sessionId] });
     expect((await call(of, "session", { method: "DELETE" })).body).toMatchObject({ status: "ENDED" });
+  });
+
+  it("each have metrics that promtool finds nothing wrong with, and say whether they reach the database", async () => {
+    for (const url of Object.values(urls)) {
+      const headers = { authorization: `Bearer ${plainKey(secrets, "read")}` };
+      const text = await (await fetch(`${url}/metrics`, { headers })).text();
+      expect(await promtool(["check", "metrics"], text)).toStrictEqual({ code: 0, output: "" });
+      expect(text.includes("hotseat_database_up 1")).toBe(url !== urls.streaming);
+    }
   });
 
   it("carry a person from Play to playing", async () => {
