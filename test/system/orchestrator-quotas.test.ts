@@ -95,7 +95,9 @@ describe("VMs that a tenant's operator makes", () => {
     const answers = await Promise.all(Array.from({ length: 50 }, (_, i) => makeVm(started[i % 2]!)));
     expect(counted(answers.map(({ status }) => status))).toEqual({ 201: 7, 429: 43 });
     expect(await vms(first)).toHaveLength(7);
-    const refused = await Promise.all(started.map((at) => metric(at, "hotseat_tenant_vms_refused_total{")));
+    const refused = await Promise.all(
+      started.map((at) => metric(at, 'hotseat_tenant_vms_refused_total{tenant="acme"}')),
+    );
     expect(refused.flat().map((line) => Number(line.split(" ")[1]))).toEqual([
       expect.toSatisfy((count: number) => count > 0),
       expect.toSatisfy((count: number) => count > 0),
