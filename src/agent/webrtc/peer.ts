@@ -9,16 +9,15 @@
 // inside worker threads: main thread of a process only.
 import { randomInt } from "node:crypto";
 import { Audio, type DataChannel, PeerConnection, type Track, Video } from "node-datachannel";
-import type { IceServer } from "../../contracts/session.js";
 import type { IceCandidate } from "../../contracts/signalling.js";
 import { type AccessUnit, videoClockRate } from "../encode/video-encoder.js";
 import { soundFormat } from "../games/game-source.js";
 import { BandwidthEstimate, type RateBounds } from "./congestion/bandwidth-estimate.js";
 import { SentPackets } from "./congestion/sent-packets.js";
-import { nativeIceServers } from "./ice-servers.js";
 import { type Feedback, isRtcp, parseRtcp, roundTripMs } from "./rtcp.js";
 import { RtpStream } from "./rtp-stream.js";
-import { completeAnswer, readOffer, UnusableOfferError } from "./sdp.js";
+import { completeAnswer, icePassword, readOffer, UnusableOfferError } from "./sdp.js";
+import type { Ways } from "./ways.js";
 
 /** Where media may be sent from; defaults: every interface, any port. */
 export interface MediaNetwork {
@@ -56,6 +55,7 @@ export class Peer {
   readonly #connection: PeerConnection;
   readonly #events: PeerEvents;
   readonly #channels: DataChannel[] = [];
+  readonly #ways: Ways;
   readonly #closed: Promise<void>;
   #videoTrack: Track | null = null;
   #soundTrack: Track | null = null;
@@ -67,15 +67,14 @@ export class Peer {
   #reports: NodeJS.Timeout | null = null;
   #ended = false;
 
-  constructor(
-    options: { name: string; iceServers: readonly IceServer[]; network: MediaNetwork; bitrate: RateBounds },
-    events: PeerEvents,
-  ) {
+  /** `ways` are this peer's alone, and closed with it. */
+  constructor(options: { name: string; ways: Ways; network: MediaNetwork; bitrate: RateBounds }, events: PeerEvents) {
     const { bindAddress, portMin, portMax } = options.network;
     this.#events = events;
+    this.#ways = options.ways;
     this.#bandwidth = new BandwidthEstimate(options.bitrate.kbpsMax, options.bitrate);
     this.#connection = new PeerConnection(options.name, {
-      iceServers: nativeIceServers(options.iceServers),
+      iceServers: options.ways.iceServers,
       disableAutoNegotiation: true,
       mtu,
       ...(bindAddress === undefined ? {} : { bindAddress }),
@@ -135,6 +134,7 @@ export class Peer {
     this.#connection.setLocalDescription("answer");
     const answer = this.#connection.localDescription();
     if (answer === null) throw new Error("libdatachannel made no answer");
+    this.#ways.mendChecks(icePassword(answer.sdp));
     return completeAnswer(answer.sdp, video, sources);
   }
 
@@ -260,6 +260,7 @@ export class Peer {
     this.#videoTrack?.close();
     this.#soundTrack?.close();
     this.#connection.close();
+    this.#ways[Symbol.dispose]();
   }
 }
 

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { nativeIceServers } from "./ice-servers.js";
 import { completeAnswer, readOffer, UnusableOfferError } from "./sdp.js";
 
 /** As headless Chromium 156 made it, receiving one video and one audio, with two data channels. */
@@ -102,25 +101,5 @@ describe("an answer", () => {
     const bare = { ...video, rtxPayloadType: null, playoutDelayId: null, transportSequenceId: null };
     const answer = completeAnswer(raw, bare, { ssrc: 70, rtxSsrc: 71 });
     expect(answer).not.toMatch(/extmap|transport-cc|FID|ssrc:71/);
-  });
-});
-
-describe("ICE servers", () => {
-  it("take node-datachannel's form, one entry a URL", () => {
-    const turn = {
-      urls: ["turn:a.example", "turn:a.example:80?transport=tcp", "turns:[::1]:443"],
-      username: "u",
-      credential: "p",
-    };
-    expect(nativeIceServers([{ urls: ["stun:s.example"] }, turn])).toEqual([
-      "stun:s.example:3478",
-      { hostname: "a.example", port: 3478, username: "u", password: "p", relayType: "TurnUdp" },
-      { hostname: "a.example", port: 80, username: "u", password: "p", relayType: "TurnTcp" },
-      { hostname: "[::1]", port: 443, username: "u", password: "p", relayType: "TurnTls" },
-    ]);
-  });
-
-  it("that make no sense are left out", () => {
-    expect(nativeIceServers([{ urls: ["stun:", "turn:a.example:x", "http://a.example"] }])).toEqual([]);
   });
 });

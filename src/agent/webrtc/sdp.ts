@@ -37,6 +37,13 @@ export const extensionUris = {
 /** Constrained baseline first; a decoder of baseline or main plays it too. High would have Chromium reject the answer. */
 const profiles = ["42e0", "42c0", "4200", "4d00"];
 
+/** What signs checks to whoever gave this description (RFC 8839 §5.4). */
+export function icePassword(sdp: string): string {
+  const password = /^a=ice-pwd:(\S+)/m.exec(sdp)?.[1];
+  if (password === undefined) throw new Error("a description without an ICE password");
+  return password;
+}
+
 /** @throws UnusableOfferError when there is no video section, or none with H.264 in packetization mode 1. */
 export function readOffer(sdp: string): OfferedMedia {
   const sections = mediaSections(sdp);
