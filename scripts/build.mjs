@@ -1,10 +1,11 @@
 // Builds dist/ from src/: the server's files one by one (dist mirrors src), the browser's as bundles. What a server
 // file reads beside itself (SQL, HTML, CSS) is copied. Benches and the
 // simulation become dist/bench/*.js and dist/sim/*.js, against the same dist.
-import { cpSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { cpSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { playerTypes } from "./player-types.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const src = join(root, "src");
@@ -59,5 +60,6 @@ await Promise.all([
   }),
 ]);
 for (const file of files.filter((file) => !file.endsWith(".ts"))) cpSync(file, join(fresh, relative(src, file)));
+writeFileSync(join(fresh, "public/player.d.ts"), await playerTypes(root, fresh));
 rmSync(dist, { recursive: true, force: true });
 renameSync(fresh, dist);

@@ -78,18 +78,19 @@ export const streamInfo = z.object({
 });
 export type StreamInfo = z.infer<typeof streamInfo>;
 
+/** What a player waits for. */
+export const progress = z.object({
+  status: sessionStatus,
+  step: z.enum(["finding-seat", "starting-machine", "connecting"]),
+  position: z.int().nullable().describe("Place in the queue, from 1"),
+  etaSeconds: z.number().nullable().describe("Until the seat, as expected; null: unknown"),
+  reason: z.string().nullable().describe("Why it waits, in words"),
+});
+export type Progress = z.infer<typeof progress>;
+
 /** Ingest → player. */
 export const toPlayer = z.discriminatedUnion("type", [
-  z
-    .object({
-      type: z.literal("progress"),
-      status: sessionStatus,
-      step: z.enum(["finding-seat", "starting-machine", "connecting"]),
-      position: z.int().nullable().describe("Place in the queue, from 1"),
-      etaSeconds: z.number().nullable().describe("Until the seat, as expected; null: unknown"),
-      reason: z.string().nullable().describe("Why it waits, in words"),
-    })
-    .describe("At every change until the welcome"),
+  z.object({ type: z.literal("progress"), ...progress.shape }).describe("At every change until the welcome"),
   z
     .object({
       type: z.literal("welcome"),

@@ -8,69 +8,20 @@
 // secret, until the session's end or `reconnectMsMax`. The page keeps the secret from `welcome` to survive a reload.
 import "./no-eval.js";
 import type { InputEvent, KeyCode } from "../contracts/input.js";
-import type { EndReason, IceServer, StreamUrls, Ticket } from "../contracts/session.js";
+import type { IceServer } from "../contracts/session.js";
 import type { Hello, StreamInfo, ToPlayer } from "../contracts/signalling.js";
+import type { Credential, Player, PlayerEvents, PlayerOptions, ProblemKind, Target } from "./api.js";
 import { Connection, type ConnectionFailure, playsH264 } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { Devices } from "./input/devices.js";
 import { InputSender } from "./input/sender.js";
 import { InputWays } from "./input/ways.js";
-import { type PlayerProblem, type ProblemKind, recoveryFor, retryDelayMs, retryLimits } from "./recovery.js";
+import { recoveryFor, retryDelayMs, retryLimits } from "./recovery.js";
 import { SignallingClient } from "./signalling-client.js";
 import { Sound } from "./sound.js";
-import { type PlayerStats, rates, type StatsSample, sample } from "./statistics.js";
+import { rates, type StatsSample, sample } from "./statistics.js";
 
-export type { PlayerProblem, ProblemKind } from "./recovery.js";
-export type { PlayerStats } from "./statistics.js";
-
-/** A right to play: a ticket the first time, the `resume` secret of an earlier `welcome` after a page reload. */
-export type Credential = { readonly ticket: string } | { readonly resume: string };
-export type Target = { readonly urls: StreamUrls } & Credential;
-
-export interface PlayerOptions {
-  readonly video: HTMLVideoElement;
-  /** "auto": data channels, and the WebSocket where they do not open within 3 s. */
-  readonly controlTransport?: "auto" | "websocket";
-  /** "relay": media takes a TURN server's way only, for a network that is to be tried without direct ways. */
-  readonly iceTransportPolicy?: "all" | "relay";
-  /** Gets a new ticket (POST …/ticket) when the one given is refused. Without it, a refusal is a `problem`. */
-  readonly freshTicket?: () => Promise<Pick<Ticket, "ticket">>;
-}
-
-export type Progress = Omit<Extract<ToPlayer, { type: "progress" }>, "type">;
-
-export interface PlayerEvents {
-  /** Before the session has its seat. */
-  progress: Progress;
-  /** The machine knows us. `resume` is the secret to come back with. */
-  welcome: { readonly stream: StreamInfo; readonly resume: string };
-  /** Media flows: the first time and after each interruption. */
-  connected: { readonly firstTime: boolean };
-  /** No media for a moment; the player reconnects by itself. */
-  interrupted: Record<string, never>;
-  /** The way input takes, once it is open. */
-  control: { readonly transport: "data-channel" | "websocket" };
-  /** The browser wants a click before it plays sound: offer a button that calls `enableSound`. */
-  soundBlocked: Record<string, never>;
-  /** Once a second while connected. */
-  stats: PlayerStats;
-  ended: { readonly reason: EndReason; readonly detail: string };
-  problem: PlayerProblem;
-}
-
-export interface Player {
-  on<Name extends keyof PlayerEvents>(name: Name, listener: (event: PlayerEvents[Name]) => void): () => void;
-  /** A key of an on-screen keyboard. */
-  press(code: KeyCode, down: boolean): void;
-  /** Releases everything held; for a page that opens a dialog over the game. */
-  releaseInput(): void;
-  enableSound(): Promise<void>;
-  muted: boolean;
-  /** Ends the session; `ended` follows. False: not connected to say so, end it over HTTP. */
-  end(): boolean;
-  /** Leaves without ending: the session waits for its grace time. Emits nothing. */
-  close(): void;
-}
+export type * from "./api.js";
 
 const statsMs = 1_000;
 /** Ports and addresses the browser found may be gone after this: an offer made earlier is made again. */

@@ -3,26 +3,7 @@
 // Guarantees: retries are spread out (no herd after a server restart) and never faster than `delayMsFirst` / 2; a
 // refusal is answered once with a fresh ticket, never with the same credential again.
 import { closeCodes } from "../contracts/signalling.js";
-
-/** Why a player gave up, for programs. Words for people are the page's. */
-export type ProblemKind =
-  | "unreachable" // the server's WebSocket cannot be reached
-  | "unavailable" // the server answers, but a service behind it does not
-  | "refused" // neither ticket nor resume secret is accepted
-  | "not-found" // there is no such session
-  | "over" // the session had ended before we came back
-  | "taken-over" // another page plays this session now
-  | "no-answer" // the machine did not answer our offer
-  | "network-blocked" // no path for media between here and the machine
-  | "connection-lost" // there was a path, and no new one was found in time
-  | "unsupported" // this browser cannot play H.264 over WebRTC
-  | "misunderstood"; // page and server speak different versions
-
-export interface PlayerProblem {
-  readonly kind: ProblemKind;
-  /** What the server said, in words; null when it said nothing. */
-  readonly detail: string | null;
-}
+import type { ProblemKind } from "./api.js";
 
 /** What to do after a signalling socket closed. */
 export type Recovery = "retry" | "fresh-ticket" | ProblemKind;

@@ -1,18 +1,6 @@
 // What the player sees of the stream, from two WebRTC statistics reports (W3C webrtc-stats). Pure.
 
-export interface PlayerStats {
-  readonly width: number;
-  readonly height: number;
-  /** Frames decoded per second. */
-  readonly fps: number;
-  readonly bitrateKbps: number;
-  /** To the machine and back, by ICE checks; null before the first. */
-  readonly rttMs: number | null;
-  /** Packets lost of all received and lost since the last report, 0–1. */
-  readonly lossRatio: number;
-  /** Seconds of sound weighted by loudness (`totalAudioEnergy`): grows when something is heard. */
-  readonly audioEnergy: number;
-}
+import type { PlayerStats } from "./api.js";
 
 /** The counters a rate needs the previous value of. */
 export interface StatsSample {

@@ -1,9 +1,12 @@
 // The streaming role with real sockets at both ends: players by `ws`, an agent by `ws`, the session role behind it.
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { encodeInput } from "../../src/contracts/input.js";
-import { type CreatedSession, sessionRoutes } from "../../src/contracts/session.js";
+import { type CreatedSession, type IceServer, sessionRoutes } from "../../src/contracts/session.js";
 import { closeCodes, type Hello, signallingLimits } from "../../src/contracts/signalling.js";
 import { streamingRoutes, streamingSockets } from "../../src/contracts/streaming.js";
 import { fillPath } from "../../src/platform/client.js";
@@ -39,6 +42,50 @@ async function playing(seats = 1) {
   const { resume } = await player.next("welcome");
   return { agent, session, player, resume };
 }
+
+describe("TURN credentials", () => {
+  const sharedSecret = "the secret of a TURN server";
+  const withTurn = () => {
+    const sharedSecretFile = join(ground.folder, "turn-secret");
+    writeFileSync(sharedSecretFile, `${sharedSecret}\n`);
+    return open({
+      streaming: { iceServers: [{ urls: ["turn:turn.example.org"], sharedSecretFile }], turnCredentialSeconds: 1 },
+    });
+  };
+  const isGenuine = ({ username = "", credential }: IceServer, sessionId: string) =>
+    username.endsWith(`:${sessionId}`) &&
+    credential === createHmac("sha1", sharedSecret).update(username).digest("base64");
+
+  it("reach player and agent with the welcome, and new ones before those end, as long as the player is there", async () => {
+    await withTurn();
+    const { agent, session, player } = await playing();
+    const { sessionId } = session;
+    const seen = new Set<string | undefined>();
+    for (let renewal = 0; renewal < 3; renewal++) {
+      const [forPlayer] = (await player.next("ice-servers")).iceServers;
+      const message = await agent.line.next("ice-servers");
+      expect(message).toMatchObject({ sessionId, iceServers: [forPlayer] });
+      expect(isGenuine(forPlayer!, sessionId)).toBe(true);
+      seen.add(forPlayer!.username);
+    }
+    expect(seen.size).toBeGreaterThan(1);
+    const [join] = agent.line.said.filter((message) => message.type === "join");
+    expect(isGenuine(join!.iceServers[0]!, sessionId)).toBe(true);
+    expect(isGenuine(session.urls.iceServers[0]!, sessionId)).toBe(true);
+
+    await player.leave();
+    await agent.line.next("gone");
+    const told = agent.line.said.length;
+    const another = await stage.player(session.urls.signalling, {
+      type: "hello",
+      ticket: await ticketOf(sessionId),
+    });
+    await another.next("ice-servers");
+    const since = agent.line.said.slice(told).filter((message) => message.type === "ice-servers");
+    const [again] = agent.line.said.slice(told).filter((message) => message.type === "join");
+    expect(since.every(({ connectionId }) => connectionId === again!.connectionId)).toBe(true);
+  });
+});
 
 describe("a player's way in", () => {
   it("goes from hello to welcome, offer, answer, candidates, and the session is ACTIVE when the agent says so", async () => {
