@@ -118,7 +118,7 @@ describe("without its database", () => {
     expect(await text()).toMatch(/^hotseat_heartbeats_total 0/m);
     expect(await text()).not.toMatch(/^hotseat_waiting_sessions/m);
     await db.start();
-    await expect.poll(text).toMatch(/^hotseat_waiting_sessions/m);
+    await expect.poll(text, { timeout: 20_000 }).toMatch(/^hotseat_waiting_sessions/m);
   });
 });
 
@@ -165,9 +165,9 @@ describe("the alert rules", () => {
       const { activeTargets } = (await prometheus.get("targets")) as { activeTargets: { health: string }[] };
       return activeTargets.map(({ health }) => health);
     };
-    await expect.poll(healthOfTargets).toEqual(["up"]);
+    await expect.poll(healthOfTargets, { timeout: 20_000 }).toEqual(["up"]);
     const notWell = async () => (await rules()).filter(({ health }) => health !== "ok");
-    await expect.poll(notWell, { timeout: 10_000 }).toStrictEqual([]);
+    await expect.poll(notWell, { timeout: 20_000 }).toStrictEqual([]);
   });
 });
 
