@@ -3,8 +3,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { regionIds } from "../../src/orchestrator/catalog/regions.js";
+import { fallbackChains, regionIds } from "../../src/orchestrator/catalog/regions.js";
 import { templates } from "../../src/orchestrator/catalog/templates.js";
+import { demandOf, seatSpecOf } from "../../src/orchestrator/placement/demand.js";
 import { type Database, openDatabase } from "../../src/platform/database.js";
 import { startEmbeddedPostgres } from "../../src/platform/embedded-postgres.js";
 import { createLog } from "../../src/platform/log.js";
@@ -41,22 +42,25 @@ export const openBenchDatabase = (url: string, poolSize?: number): Database =>
 export async function fillFleet(db: Database, vms: number): Promise<void> {
   const names = Object.keys(templates);
   const seats = Object.values(templates).map(({ sessions }) => Math.min(sessions, 4));
-  await db.query(
-    `with made as (
+  const demand = demandOf({ gameId: "demo", client: "api" }, fallbackChains);
+  const spec = seatSpecOf("stays", demand, { cap: undefined, idleMs: 600_000 });
+  for (let from = 0; from < vms; from += 10_000)
+    await db.query(
+      `with made as (
        insert into orchestrator.vms (vm_id, template_id, region, provider, status, used_units, created_at, ready_at)
        select 'vm-' || lpad(i::text, 16, '0'), ($2::text[])[k], ($1::text[])[1 + i % 6], 'simulated',
               case when taken = 0 then 'READY' else 'IN_USE' end, taken * 60 / n, now(), now()
          from (select i, 1 + (i / 6) % 6 as k, ($3::integer[])[1 + (i / 6) % 6] as n,
                       floor(($3::integer[])[1 + (i / 6) % 6] * 0.6 + hashint4(i) % 1000 / 1000.0 * 0.5 + 0.25)::integer as taken
-                 from generate_series(0, $4::integer - 1) as i) as v
+                 from generate_series($4::integer, $5::integer) as i) as v
        returning vm_id, region, template_id, used_units)
      insert into orchestrator.placements (session_id, tenant, demand, spec, expires_at, vm_id, units, assigned_at)
-     select 'stays-' || made.vm_id || '-' || s, 'bench', '{}', '{}', now(), made.vm_id, 60 / k.n, now()
+     select 'stays-' || made.vm_id || '-' || s, 'bench', '{}', $6, now(), made.vm_id, 60 / k.n, now()
        from made
        join unnest($2::text[], $3::integer[]) as k (template_id, n) using (template_id)
        cross join lateral generate_series(1, made.used_units * k.n / 60) as s`,
-    [regionIds, names, seats, vms],
-  );
+      [regionIds, names, seats, from, Math.min(vms, from + 10_000) - 1, spec],
+    );
   await db.query("vacuum analyze");
 }
 
