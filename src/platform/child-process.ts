@@ -5,6 +5,7 @@
 // dead; a descendant that made its own session has left the group and is not found.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isAlive, listProcesses, type ProcessIdentity, processIdentity } from "./process-identity.js";
 
@@ -63,6 +64,15 @@ export async function run(
   }
   const [code] = await once(child, "close");
   return { code, output };
+}
+
+/**
+ * How a process ended: the name of the signal that killed it, else null. Of a program run by another (a shell, a sandbox)
+ * the exit code says so: 128 and the signal's number.
+ */
+export function killedBy(code: number | null, signal: NodeJS.Signals | null): string | null {
+  if (signal !== null || code === null || code <= 128) return signal;
+  return Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0] ?? null;
 }
 
 const outputCharsMax = 64 * 1024;

@@ -25,11 +25,11 @@ export type Room =
 export async function findRoom(): Promise<Room> {
   if (process.platform !== "linux") return { command: null, missing: "real games need Linux" };
   const command = roomCommand(process.getuid?.() === 0);
-  const failed = await run([...command, "/bin/true"]).then(
-    ({ code, output }) => (code === 0 ? null : output.trim()),
+  const missing = await run([...command, process.execPath, "--version"]).then(
+    ({ code, output }) => (code === 0 ? null : `no namespaces for games here: ${output.trim()}`),
     () => "bubblewrap is not installed: apt-get install bubblewrap",
   );
-  return failed === null ? { command, missing: null } : { command: null, missing: `no namespaces here: ${failed}` };
+  return missing === null ? { command, missing } : { command: null, missing };
 }
 
 function roomCommand(root: boolean): string[] {

@@ -8,6 +8,7 @@
 // a room of its own (room.ts).
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { killedBy } from "../../platform/child-process.js";
 import type { Log } from "../../platform/log.js";
 import { type FromChild, fromChild, inRoom, type ToChildInput } from "../session/protocol.js";
 import type { Room } from "./room.js";
@@ -43,9 +44,10 @@ export class SessionChild {
         // Emitted also for a message that could not be sent; only a process that never started emits no `exit`.
         if (this.#child.pid === undefined) resolve(`it cannot be started: ${error.message}`);
       });
-      this.#child.on("exit", (code, signal) =>
-        resolve(this.#failure ?? (signal === null ? `exit code ${code}` : `killed by ${signal}`)),
-      );
+      this.#child.on("exit", (code, signal) => {
+        const killer = killedBy(code, signal);
+        resolve(this.#failure ?? (killer === null ? `exit code ${code}` : `killed by ${killer}`));
+      });
     });
     this.#child.on("message", (raw) => this.#receive(raw));
   }

@@ -1,8 +1,8 @@
 // A program running in the session's sandbox, in a process group of its own: it can be stopped, continued and killed with
 // everything it started.
 import { type ChildProcess, spawn } from "node:child_process";
-import { constants } from "node:os";
 import type { Readable } from "node:stream";
+import { killedBy } from "../../../platform/child-process.js";
 import { type Confined, confine, type Sandbox } from "./sandbox.js";
 
 export interface Exit {
@@ -52,12 +52,10 @@ export class ConfinedProcess {
     await this.exited;
   }
 
-  /** A sandbox's own exit code says by which signal its program ended: 128 + its number. */
   #exit(code: number | null, signal: NodeJS.Signals | null): Exit {
-    const number = code !== null && code > 128 ? code - 128 : null;
-    const name = signal ?? Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
-    const how = name ?? `exit code ${code}`;
+    const killer = killedBy(code, signal);
+    const how = killer ?? `exit code ${code}`;
     const said = this.#lastWords.trim().split("\n").at(-1);
-    return { code: name === undefined ? code : null, words: said ? `${how}: ${said}` : how };
+    return { code: killer === null ? code : null, words: said ? `${how}: ${said}` : how };
   }
 }
