@@ -101,7 +101,10 @@ export const assignment = z
       sessionId,
       region: regionId.describe("The region it waits for first"),
       position: z.int().min(1).describe("1 is next"),
-      etaSeconds: z.number().nullable().describe("Until its seat, by VMs under way and sessions' usual durations; null: unknown"),
+      etaSeconds: z
+        .number()
+        .nullable()
+        .describe("Until its seat, by VMs under way and sessions' usual durations; null: unknown"),
       reason: z.string().describe("Why there is no seat now, in words"),
     }),
   ])

@@ -35,7 +35,11 @@ const surveyOf = (records: readonly VmRecord[]): Survey => ({
   unsettled: records.map(({ vmId }) => vmId),
 });
 
-function decide(records: VmRecord[], instances: Instance[] | null, times: { listeningSinceMs?: number; asOfMs?: number } = {}) {
+function decide(
+  records: VmRecord[],
+  instances: Instance[] | null,
+  times: { listeningSinceMs?: number; asOfMs?: number } = {},
+) {
   const observed = [{ provider: "local" as const, instances, asOfMs: times.asOfMs ?? now, deadlines }];
   return reconcile({
     survey: surveyOf(records),
