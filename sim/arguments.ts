@@ -1,5 +1,6 @@
 // The command line of the simulation.
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { type Break, breakNames, breaks } from "./breaks.js";
 
 export interface Arguments {
   readonly seed: number;
@@ -7,10 +8,13 @@ export interface Arguments {
   readonly days: number;
   readonly faults: boolean;
   readonly trace: boolean;
+  readonly break: Break | null;
   readonly workers: number;
 }
 
 const seedMax = 2 ** 31 - 1;
+
+const rules = breakNames.map((name) => `${name} (${breaks[name]})`).join(", ");
 
 const whole = (least: number, most: number) => (text: string) => {
   const value = Number(text);
@@ -33,6 +37,7 @@ export function parseArguments(args: readonly string[], workers: number): Argume
     .option("--days <days>", "virtual days of each, a fraction will do", days, 0.0834)
     .option("--workers <count>", "seeds run at once", whole(1, 256), workers)
     .option("--no-faults", "nothing goes wrong")
+    .addOption(new Option("--break <rule>", `break a rule on purpose: ${rules}`).choices(breakNames).default(null))
     .option("--trace", "print all that happens (one seed only)", false)
     .exitOverride();
   command.parse(args, { from: "user" });

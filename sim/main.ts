@@ -26,8 +26,8 @@ async function main(): Promise<number> {
     console.log(story(result, commandFor(args, result.seed)));
   };
   if (args.seeds === 1) {
-    const { seed, faults } = args;
-    done(await runSeed({ seed, faults, lastsMs: args.days * dayMs, print: args.trace ? console.log : null }));
+    const { seed } = args;
+    done(await runSeed({ ...storyOf(args), seed, print: args.trace ? console.log : null }));
   } else await runAll(args, done);
   clearInterval(progress);
 
@@ -45,17 +45,15 @@ async function main(): Promise<number> {
   return failed.length + idle.length > 0 ? 1 : 0;
 }
 
-async function runAll(
-  { seed, seeds, workers, faults, days }: Arguments,
-  done: (result: SeedResult) => void,
-): Promise<void> {
+async function runAll(args: Arguments, done: (result: SeedResult) => void): Promise<void> {
+  const { seed, seeds, workers } = args;
   const waiting = Array.from({ length: seeds }, (_, i) => seed + i).values();
   const work = async () => {
     const worker = new Worker(new URL("worker.js", import.meta.url));
     try {
       for (const next of waiting) {
         const answer = once(worker, "message"); // rejects on "error"
-        worker.postMessage({ seed: next, faults, lastsMs: days * dayMs });
+        worker.postMessage({ ...storyOf(args), seed: next });
         const [result] = await answer;
         done(result as SeedResult);
       }
@@ -66,10 +64,14 @@ async function runAll(
   await Promise.all(Array.from({ length: Math.min(workers, seeds) }, work));
 }
 
+const storyOf = ({ days, faults, break: rule }: Arguments) => ({ lastsMs: days * dayMs, faults, break: rule });
+
 const elapsed = (startedAt: number) => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
 
-const commandFor = ({ days, faults }: Arguments, seed: number) =>
-  `npm run sim -- --seed ${seed} --days ${days}${faults ? "" : " --no-faults"} --trace`;
+function commandFor({ days, faults, break: rule }: Arguments, seed: number): string {
+  const options = [...(faults ? [] : ["--no-faults"]), ...(rule === null ? [] : [`--break ${rule}`]), "--trace"];
+  return `npm run sim -- --seed ${seed} --days ${days} ${options.join(" ")}`;
+}
 
 try {
   process.exitCode = await main();

@@ -1,4 +1,5 @@
 // One seed's story: so long with faults, then without them until the world has come to rest.
+import type { Break } from "./breaks.js";
 import type { FaultCounts } from "./faults.js";
 import { Stage, startMs } from "./stage.js";
 import { World } from "./world.js";
@@ -7,6 +8,8 @@ export interface SeedOptions {
   readonly seed: number;
   readonly lastsMs: number;
   readonly faults: boolean;
+  /** Broken on purpose. */
+  readonly break: Break | null;
   /** Gets every line of the trace at once. */
   readonly print: ((line: string) => void) | null;
 }
@@ -20,14 +23,20 @@ export interface SeedResult {
   readonly events: number;
   /** Virtual time from the end of the faults until rest, ms. */
   readonly restMs: number;
-  readonly broken: { readonly what: string; readonly atMs: number; readonly trace: readonly string[] } | null;
+  readonly broken: {
+    readonly invariant: string;
+    readonly what: string;
+    readonly atMs: number;
+    readonly trace: readonly string[];
+  } | null;
 }
 
 const restMsMax = 90 * 60_000;
 const lookMs = 10_000;
 
-export async function runSeed({ seed, lastsMs, faults, print }: SeedOptions): Promise<SeedResult> {
-  const stage = new Stage({ seed, faults, print });
+export async function runSeed(options: SeedOptions): Promise<SeedResult> {
+  const { seed, lastsMs, print } = options;
+  const stage = new Stage(options);
   const { kernel, trace } = stage;
   const unhandled = (error: unknown) =>
     stage.break("nothing unexpected is thrown", error instanceof Error ? `${error.stack}` : String(error));
@@ -35,7 +44,7 @@ export async function runSeed({ seed, lastsMs, faults, print }: SeedOptions): Pr
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = print === null ? 0 : stackTraceLimit; // a tenth of the time goes into stacks nobody reads
   try {
-    const world = new World(stage);
+    const world = new World(stage, options.break);
     const isBroken = () => stage.broken !== null;
     await kernel.run(startMs + lastsMs, isBroken);
     world.calm();
@@ -54,7 +63,12 @@ export async function runSeed({ seed, lastsMs, faults, print }: SeedOptions): Pr
       sessions: world.sessions.made,
       events: kernel.eventsRun,
       restMs: kernel.nowMs - calmAtMs,
-      broken: broken && { what: broken.message, atMs: kernel.nowMs - startMs, trace: trace.last() },
+      broken: broken && {
+        invariant: broken.invariant,
+        what: broken.message,
+        atMs: kernel.nowMs - startMs,
+        trace: trace.last(),
+      },
     };
   } finally {
     process.off("unhandledRejection", unhandled);

@@ -1,8 +1,10 @@
 // One installation and everything around it, put together from the seed, with the rules that watch it.
 import type { ProviderId } from "../src/contracts/catalog.js";
 import { placeRules } from "../src/orchestrator/config.js";
+import type { OrchestratorStore, StoreSettings } from "../src/orchestrator/store.js";
 import { Quotas } from "../src/platform/quotas.js";
 import { type Agent, Agents } from "./agents.js";
+import { type Break, broken } from "./breaks.js";
 import { Cloud } from "./cloud.js";
 import { Consumer } from "./consumer.js";
 import { FairnessRules } from "./invariants/fairness.js";
@@ -36,7 +38,10 @@ export class World {
   readonly sessions: Sessions;
   #storeAwayUntilMs = 0;
 
-  constructor(private readonly stage: Stage) {
+  constructor(
+    private readonly stage: Stage,
+    private readonly rule: Break | null,
+  ) {
     const { kernel } = stage;
     const scenario = scenarioOf(stage.seed);
     const { config } = scenario;
@@ -128,11 +133,17 @@ export class World {
     return cloud;
   }
 
+  #openStore(settings: StoreSettings): OrchestratorStore {
+    const store = memoryStore(this.#tables, settings);
+    const beneath = { tables: this.#tables, kernel: this.stage.kernel };
+    return this.rule === null ? store : broken(store, this.rule, beneath);
+  }
+
   #slot(index: number): ReplicaSlot {
     return new ReplicaSlot(this.stage, index, {
       config: this.#scenario.config,
       clouds: this.#clouds,
-      openStore: (settings) => memoryStore(this.#tables, settings),
+      openStore: (settings) => this.#openStore(settings),
       openSink: (wire) => this.#consumer.sink(wire),
       isStoreAway: () => this.#isStoreAway(),
       afterStep: (what) => this.rows.check(what),
