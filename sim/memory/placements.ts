@@ -5,15 +5,16 @@ import { Admission, nobodyNew, type TurnedAway } from "../../src/orchestrator/pl
 import { isOpen } from "../../src/orchestrator/placement/capacity-hold.js";
 import { type Decision, decisionOf, encodeDecision, namedDecision } from "../../src/orchestrator/placement/decision.js";
 import type { Demand } from "../../src/orchestrator/placement/demand.js";
-import { weightOfLearnt } from "../../src/orchestrator/placement/eta.js";
+import { type MetEta, weightOfLearnt } from "../../src/orchestrator/placement/eta.js";
 import type { Fleet, OccupiedVm } from "../../src/orchestrator/placement/fleet.js";
 import { FleetIndex } from "../../src/orchestrator/placement/fleet-index.js";
-import { hasRoom, queuePassMax } from "../../src/orchestrator/placement/placement-store.js";
+import { hasRoom } from "../../src/orchestrator/placement/placement-store.js";
 import { unitsFor } from "../../src/orchestrator/placement/seats.js";
 import { type Round, roundAfter, serveInTurn } from "../../src/orchestrator/placement/turns.js";
 import {
   planWaiting,
   type Queue,
+  queuePassMax,
   type WaitingPlan,
   type WaitingSession,
 } from "../../src/orchestrator/placement/waiting.js";
@@ -35,7 +36,10 @@ import { insertVms } from "./vms.js";
 export class MemoryPlacements implements Placements {
   constructor(
     private readonly tables: MemoryTables,
-    private readonly settings: Pick<StoreSettings, "clock" | "places" | "budget" | "quotas" | "waitMsMax" | "newVmId">,
+    private readonly settings: Pick<
+      StoreSettings,
+      "clock" | "places" | "budget" | "quotas" | "waitMsMax" | "newVmId" | "etaMet"
+    >,
   ) {}
 
   async find(sessionId: string): Promise<Placement | null> {
@@ -187,6 +191,9 @@ export class MemoryPlacements implements Placements {
         const waits = this.#waiting(sessionId);
         if (waits !== null) waits.overtakenAtMs = nowMs;
       }
+      for (const [i, { kind, etaSeconds }] of plan.outcomes.entries())
+        if (kind !== "seat" && etaSeconds !== null)
+          queue.waiting[i]!.eta ??= { toldAtMs: nowMs, atMs: nowMs + etaSeconds * 1_000 };
       if (plan.launches.length > 0) insertVms(tables, plan.launches, new Date(nowMs));
     }
     const away = admission.turnAway(seated);
@@ -204,6 +211,7 @@ export class MemoryPlacements implements Placements {
       const { demand } = placement;
       const tally = index.tally(demand, demand.regions);
       const choice = index.chosen(vmId, demand, demand.regions)!;
+      if (placement.eta !== null) this.settings.etaMet?.(metEta(placement.eta, this.settings.clock.now()));
       this.#sit(placement, this.tables.vm(vmId), decisionOf("queue", choice, tally, demand.regions[0]!));
       return placement;
     });
@@ -251,6 +259,11 @@ export function readQueue({ queue, round }: MemoryTables, nowMs: number): Memory
   const first = lineOf(waiting).slice(0, queuePassMax);
   return { waiting: first.sort((a, b) => a.ticket - b.ticket), round };
 }
+
+const metEta = ({ toldAtMs, atMs }: NonNullable<PlacementRow["eta"]>, nowMs: number): MetEta => ({
+  toldSeconds: (atMs - toldAtMs) / 1_000,
+  lateSeconds: (nowMs - atMs) / 1_000,
+});
 
 const lineOf = (waiting: readonly PlacementRow[]): PlacementRow[] => serveInTurn(waiting, new Set(), () => false);
 

@@ -60,6 +60,8 @@ export interface PlacementRow {
   /** Since when it waits, or waited; null: it never did. */
   queuedAtMs: number | null;
   overtakenAtMs: number | null;
+  /** The first estimate it was told. */
+  eta: { readonly toldAtMs: number; readonly atMs: number } | null;
   /** Null: it waits. */
   seat: { readonly vm: VmRow; readonly units: number; readonly assignedAtMs: number } | null;
 }
@@ -202,6 +204,7 @@ export class MemoryTables {
       expiresAtMs: expiresAt.getTime(),
       queuedAtMs,
       overtakenAtMs: null,
+      eta: null,
       seat: null,
     };
     this.placements.set(sessionId, row);
@@ -219,7 +222,7 @@ export class MemoryTables {
   /** Off its VM, whose units are not changed here, and back into the queue. */
   waitAgain(placement: PlacementRow, times: { queuedAtMs: number; expiresAtMs: number }): void {
     placement.seat?.vm.seats.delete(placement);
-    Object.assign(placement, { seat: null, again: true, overtakenAtMs: null, ...times });
+    Object.assign(placement, { seat: null, again: true, overtakenAtMs: null, eta: null, ...times });
     this.#wait(placement);
   }
 

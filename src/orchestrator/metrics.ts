@@ -3,6 +3,7 @@
 import { type ProviderId, providerId } from "../contracts/catalog.js";
 import type { Vm } from "../contracts/orchestrator.js";
 import { Counter, Gauge, Histogram, type Registry } from "../platform/metrics.js";
+import { isKept, type MetEta } from "./placement/eta.js";
 import { failureCodes } from "./vm/reconcile.js";
 
 const allocationOutcomes = ["assigned", "provisioning", "queued", "refused", "failed"] as const;
@@ -23,6 +24,8 @@ export class FleetMeters {
   readonly #orphanMachines: Gauge<"provider">;
   readonly #vmFailures: Counter<"provider" | "reason">;
   readonly #vmReadySeconds: Histogram<"provider">;
+  readonly #etaErrorSeconds: Histogram;
+  readonly #etaKept: Counter<"kept">;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -75,6 +78,19 @@ export class FleetMeters {
       labelNames: ["provider", "reason"],
       registers,
     });
+    this.#etaErrorSeconds = new Histogram({
+      name: "hotseat_eta_error_seconds",
+      help: "How much later than first told a session that waited got its seat; negative: sooner",
+      buckets: [-600, -300, -120, -60, -30, -10, 0, 10, 30, 60, 120, 300, 600],
+      registers,
+    });
+    this.#etaKept = new Counter({
+      name: "hotseat_eta_kept_total",
+      help: "Sessions that waited, by whether their seat came within 10 s, or a quarter of the time, of what was first told",
+      labelNames: ["kept"],
+      registers,
+    });
+    for (const kept of ["yes", "no"]) this.#etaKept.inc({ kept }, 0);
     this.#vmReadySeconds = new Histogram({
       name: "hotseat_vm_ready_seconds",
       help: "From a VM's creation to READY",
@@ -92,6 +108,11 @@ export class FleetMeters {
       for (const kind of ["machine", "row"]) this.#orphans.inc({ provider, kind }, 0);
       for (const reason of failureReasons) this.#vmFailures.inc({ provider, reason }, 0);
     }
+  }
+
+  etaMet(eta: MetEta): void {
+    this.#etaErrorSeconds.observe(eta.lateSeconds);
+    this.#etaKept.inc({ kept: isKept(eta) ? "yes" : "no" });
   }
 
   allocated(outcome: AllocationOutcome, seconds: number): void {

@@ -73,6 +73,7 @@ export class Replica {
 
   constructor(private readonly deps: ReplicaDeps) {
     const { config, openStore, registry, clock, random, randomBytes, defer, log } = deps;
+    this.meters = new FleetMeters(registry);
     const places = placeRules(config.places);
     const { budget } = config;
     const quotas = new Quotas(config.tenants);
@@ -85,12 +86,12 @@ export class Replica {
       budget,
       quotas,
       newVmId: () => this.newVmId(null),
+      etaMet: (eta) => this.meters.etaMet(eta),
       drainMsOf: this.drainMsOf,
     });
     this.store = store;
     this.chains = chainsOf(config.fallback);
     this.growth = { places, budget, quotas };
-    this.meters = new FleetMeters(registry);
     this.tenantMeters = tenantMeters(registry, {
       limits: {
         waiting: { name: "waiting_sessions", help: "Requests in the queue" },

@@ -15,10 +15,10 @@ import type { OrchestratorStore, StoreSettings } from "./store.js";
 import { VmStore } from "./vm/vm-store.js";
 
 export function sqlStore(db: Database, settings: StoreSettings): OrchestratorStore {
-  const { replicaId, clock, waitMsMax, places, budget, quotas, newVmId, drainMsOf } = settings;
+  const { replicaId, clock, waitMsMax, places, budget, quotas, newVmId, etaMet, drainMsOf } = settings;
   return {
     vms: new VmStore(db, clock, { waitMsMax }),
-    placements: new PlacementStore(db, clock, { places, budget, quotas, waitMsMax, newVmId }),
+    placements: new PlacementStore(db, clock, { places, budget, quotas, waitMsMax, newVmId, etaMet }),
     seats: new SeatsStore(db),
     decisions: new PlacementDecisions(db),
     pools: new PoolStore(db, clock, {

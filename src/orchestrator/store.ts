@@ -19,6 +19,7 @@ import type { TurnedAway } from "./placement/admission.js";
 import type { CapacityHold, HoldPolicy } from "./placement/capacity-hold.js";
 import type { Decision } from "./placement/decision.js";
 import type { Demand } from "./placement/demand.js";
+import type { MetEta } from "./placement/eta.js";
 import type { Fleet, OccupiedVm, PlaceRules } from "./placement/fleet.js";
 import type { KnownVm, VmState } from "./placement/fleet-index.js";
 import type { Budget, GrowthRules } from "./placement/growth.js";
@@ -52,6 +53,8 @@ export interface StoreSettings {
   readonly budget: Budget;
   readonly quotas: Quotas;
   readonly newVmId: () => string;
+  /** Of each session that got its seat from the queue and was told when. */
+  readonly etaMet?: (eta: MetEta) => void;
   /** How long a VM of the provider may drain. */
   readonly drainMsOf: (provider: ProviderId) => number;
 }

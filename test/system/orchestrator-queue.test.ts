@@ -68,6 +68,31 @@ describe("who waits", () => {
   });
 });
 
+test("who waits is told when a seat is expected by how long sessions usually last, and whether that held is counted", async () => {
+  const { database, registry } = orchestrator;
+  await database.query("insert into orchestrator.seat_times values ('demo', 120000)");
+  for (let i = 0; i < 4; i++) await assign(`s${i}`);
+  await untilSeated(4);
+  await assign("first");
+  const { body } = await assign("second");
+  expect(body).toMatchObject({ status: "QUEUED", position: 2, etaSeconds: 60 });
+  const { body: region } = await orchestrator
+    .as("read")
+    .call(routes.regionCapacity, { params: { region: "us-east-1" } });
+  expect(region).toMatchObject({ freeSessions: 0, waiting: 2, queueSeconds: 90 });
+  await database.query(
+    "update orchestrator.placements set eta_told_at = now() - interval '30 s', eta_at = now() where session_id = 'first'",
+  );
+  await leave("s0");
+  await untilSeated(5);
+  await leave("s1");
+  await untilSeated(6);
+  const kept = async () =>
+    (await registry.metrics()).match(/hotseat_eta_kept_total\{kept="(yes|no)"\} \d+/g)?.toSorted();
+  await expect.poll(kept).toEqual(['hotseat_eta_kept_total{kept="no"} 1', 'hotseat_eta_kept_total{kept="yes"} 1']);
+  expect(await registry.metrics()).toContain('hotseat_eta_error_seconds_bucket{le="-30"} 1');
+});
+
 test("of more than a pass looks at, each tenant's first are looked at, and those who wait again", async () => {
   const placements = new PlacementStore(orchestrator.database, systemClock, {
     places: () => ({ provider: "simulated", vmsMax: 0 }),

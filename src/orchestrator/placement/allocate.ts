@@ -33,7 +33,8 @@ import { type Defer, GroupCommit, type GroupCommitLimits } from "./group-commit.
 import type { GrowthRules } from "./growth.js";
 import { place } from "./place.js";
 import { GatheredTimes } from "./seat-times.js";
-import { planWaiting, type Standing } from "./waiting.js";
+import type { Standing } from "./waiting.js";
+import { WaitingLine } from "./waiting-line.js";
 
 /** Lost races after which a session queues instead: the queue's passes exclude each other, so it loses no more. */
 const racesMax = 5;
@@ -60,6 +61,7 @@ export class Allocator {
   readonly #leaving: GroupCommit<Leaving, boolean>;
   readonly #queue: GroupCommit<NewPlacement, TurnedAway | null>;
   readonly #times = new GatheredTimes();
+  readonly #line: WaitingLine;
   readonly #demands = new Map<string, Demand>();
   /** Requests under way, by session: the same one asked again meanwhile is the same request. */
   readonly #underWay = new Map<string, Promise<Assignment>>();
@@ -82,6 +84,7 @@ export class Allocator {
     },
   ) {
     const { placements, meters, defer } = deps;
+    this.#line = new WaitingLine(deps);
     this.#seats = new GroupCommit((batch) => this.#seat(batch), seatLimits, defer);
     this.#leaving = new GroupCommit((batch) => this.#leave(batch), seatLimits, defer);
     const enqueue = async (batch: readonly NewPlacement[]) => {
@@ -180,7 +183,10 @@ export class Allocator {
     const { placements } = this.deps;
     for (;;) {
       if (await this.#leaving.push({ sessionId, vmId: null, reason, expected: null })) return true;
-      if (await placements.leaveQueue(sessionId)) return true;
+      if (await placements.leaveQueue(sessionId)) {
+        this.#line.changed();
+        return true;
+      }
       // Between the two its VM may have broken and it waits again, or a VM has taken it: look again.
       if ((await placements.find(sessionId)) === null) return false;
     }
@@ -249,13 +255,9 @@ export class Allocator {
 
   async #answer(sessionId: string, placement: Placement): Promise<Assignment> {
     if (placement.kind === "seated") return assigned(sessionId, placement.vm);
-    const { placements, growth, clock } = this.deps;
-    const [fleet, queue] = [await placements.readFleet(), await placements.readQueue()];
-    const index = queue.waiting.findIndex((waiting) => waiting.sessionId === sessionId);
-    const { outcomes } = planWaiting({ ...growth, fleet, queue, nowMs: clock.now(), newVmId: () => "" });
-    const standing = outcomes[index];
-    if (standing !== undefined) return waits(sessionId, placement.region, standing);
-    const position = await placements.position(sessionId);
+    const standing = await this.#line.find(sessionId);
+    if (standing !== null) return waits(sessionId, placement.region, standing);
+    const position = await this.deps.placements.position(sessionId);
     // Seated or gone since it was last seen to wait.
     if (position === null) return this.get(sessionId);
     return waits(sessionId, placement.region, { ...longQueue, position });

@@ -17,6 +17,17 @@ export const playedMsMin = 10_000;
 /** What an average keeps of itself when so many seats are learnt: each weighs a tenth. */
 export const weightOfLearnt = (seats: number): number => 0.9 ** seats;
 
+/** What the first estimate that a session was told turned out to be worth. */
+export interface MetEta {
+  readonly toldSeconds: number;
+  /** Its seat came so much later; negative: sooner. */
+  readonly lateSeconds: number;
+}
+
+/** Within 10 s, or a quarter of what was told: what a player would call right. */
+export const isKept = ({ toldSeconds, lateSeconds }: MetEta): boolean =>
+  Math.abs(lateSeconds) <= Math.max(10, toldSeconds / 4);
+
 /** Expected ms until the VM has room for one more such session; null: it has none to give, or durations are not known. */
 export function msUntilRoom(vm: FleetVm, preset: Demand["preset"]): number | null {
   if (!isOccupied(vm) || !takesSessions(vm.status) || !vm.reachable || !vm.endsPerHour) return null;

@@ -25,23 +25,25 @@ import { insertVms } from "../vm/vm-store.js";
 import { Admission, type Newcomer, nobodyNew, type TurnedAway } from "./admission.js";
 import { type Decision, decisionOf, encodeDecision, namedDecision } from "./decision.js";
 import type { Demand } from "./demand.js";
-import { weightOfLearnt } from "./eta.js";
+import { type MetEta, weightOfLearnt } from "./eta.js";
 import type { Fleet, OccupiedVm } from "./fleet.js";
 import { FleetIndex } from "./fleet-index.js";
 import { readOccupiedFleet } from "./fleet-store.js";
 import type { GrowthRules } from "./growth.js";
 import { type SeatHolder, unitsFor, unitsPerVm } from "./seats.js";
 import { type Round, roundAfter } from "./turns.js";
-import { planWaiting, type Queue, type WaitingPlan, type WaitingSession } from "./waiting.js";
-
-/** How many of the queue one pass looks at; the rest follow when these are placed or gone. */
-export const queuePassMax = 1_000;
+import { planWaiting, type Queue, queuePassMax, type WaitingPlan, type WaitingSession } from "./waiting.js";
 
 export class PlacementStore implements Placements {
   constructor(
     private readonly db: Database,
     private readonly clock: Clock,
-    private readonly options: GrowthRules & { waitMsMax: number; newVmId: () => string },
+    private readonly options: GrowthRules & {
+      waitMsMax: number;
+      newVmId: () => string;
+      /** Of each session that got its seat from the queue and was told when. */
+      etaMet?: (eta: MetEta) => void;
+    },
   ) {}
 
   async find(sessionId: string): Promise<Placement | null> {
@@ -157,23 +159,22 @@ export class PlacementStore implements Placements {
     if (tenants.every((tenant) => quotas.max(tenant, "waiting") === null)) {
       // Committed before VMs are locked: nobody waits for both at once.
       await insertPlacements(this.db, placements, this.#now());
-      await this.#underGrowthLock((tx) => this.#place(tx, nobodyNew(quotas)));
+      await this.#underGrowthLock((tx, met) => this.#place(tx, nobodyNew(quotas), met));
       return new Map();
     }
     // One transaction, so that nobody meets a newcomer that is turned away. As it inserts before it locks VMs, it may wait
     // in a circle with a replica that is asked for the same session at this moment: one of them is repeated (database.ts).
-    return this.db.transaction(async (tx) => {
-      await takeGrowthLock(tx);
+    return this.#locked(async (tx, met) => {
       const waiting = await waitingOf(tx, tenants);
       const newcomers = await insertPlacements(tx, placements, this.#now());
-      return this.#place(tx, new Admission(newcomers, waiting, quotas));
+      return this.#place(tx, new Admission(newcomers, waiting, quotas), met);
     });
   }
 
   /** Places whoever can be placed of those who wait, makes the VMs they need, lets go of those who waited too long. */
   async settle(): Promise<void> {
-    await this.#underGrowthLock(async (tx) => {
-      await this.#place(tx, nobodyNew(this.options.quotas));
+    await this.#underGrowthLock(async (tx, met) => {
+      await this.#place(tx, nobodyNew(this.options.quotas), met);
       await this.#expire(tx);
     });
   }
@@ -213,29 +214,38 @@ export class PlacementStore implements Placements {
     return waited.length > 0;
   }
 
-  async #underGrowthLock(work: (tx: Queryable) => Promise<unknown>): Promise<void> {
-    if (!(await this.someoneWaits())) return;
-    await this.db.transaction(async (tx) => {
+  async #underGrowthLock(work: (tx: Queryable, met: MetEta[]) => Promise<unknown>): Promise<void> {
+    if (await this.someoneWaits()) await this.#locked(work);
+  }
+
+  /** What `work` puts into `met` is told once it is committed. */
+  async #locked<R>(work: (tx: Queryable, met: MetEta[]) => Promise<R>): Promise<R> {
+    let met: MetEta[] = [];
+    const result = await this.db.transaction(async (tx) => {
+      met = [];
       await takeGrowthLock(tx);
-      await work(tx);
+      return work(tx, met);
     });
+    for (const eta of met) this.options.etaMet?.(eta);
+    return result;
   }
 
   /** Answers who of the newcomers is turned away. */
-  async #place(tx: Queryable, admission: Admission): Promise<Map<string, TurnedAway>> {
+  async #place(tx: Queryable, admission: Admission, met: MetEta[]): Promise<Map<string, TurnedAway>> {
     const now = this.#now();
     const queue = await readQueue(tx, now);
     let seated: readonly WaitingSession[] = [];
     if (queue.waiting.length > 0) {
       const fleet = await readOccupiedFleet(tx, now);
       const plan = planWaiting({ ...this.options, fleet, queue, nowMs: now.getTime(), admission });
-      seated = await this.#seatPlanned(tx, queue, fleet, plan);
+      seated = await this.#seatPlanned(tx, queue, fleet, plan, met);
       await writeRound(tx, queue.round, roundAfter(queue.round, seated));
       if (plan.overtaken.length > 0)
         await tx.query(
           "update orchestrator.placements set overtaken_at = $2 where session_id = any($1::text[]) and vm_id is null",
           [plan.overtaken, now],
         );
+      await promise(tx, queue, plan, now);
       if (plan.launches.length > 0) await insertVms(tx, plan.launches, now);
     }
     const away = admission.turnAway(seated);
@@ -245,7 +255,13 @@ export class PlacementStore implements Placements {
   }
 
   /** Answers who got the seat planned for it, in turn. */
-  async #seatPlanned(tx: Queryable, queue: Queue, fleet: Fleet, plan: WaitingPlan): Promise<WaitingSession[]> {
+  async #seatPlanned(
+    tx: Queryable,
+    queue: Queue,
+    fleet: Fleet,
+    plan: WaitingPlan,
+    met: MetEta[],
+  ): Promise<WaitingSession[]> {
     const chosen = plan.outcomes
       .flatMap((outcome, i) => (outcome.kind === "seat" ? [{ session: queue.waiting[i]!, ...outcome }] : []))
       .sort((a, b) => a.position - b.position);
@@ -259,8 +275,11 @@ export class PlacementStore implements Placements {
       const tally = index.tally(demand, demand.regions);
       const choice = index.chosen(vmId, demand, demand.regions);
       if (vm === undefined || choice === null || !hasRoom(vm, demand)) continue;
-      vms.set(vmId, await this.#sit(tx, vm, session, decisionOf("queue", choice, tally, demand.regions[0]!)));
+      const sat = await this.#sit(tx, vm, session, decisionOf("queue", choice, tally, demand.regions[0]!));
+      if (sat === null) continue;
+      vms.set(vmId, sat.vm);
       seated.push(session);
+      if (sat.met !== null) met.push(sat.met);
     }
     if (seated.length < chosen.length) await appendEvents(tx, [], this.#now(), ["waiting"]);
     return seated;
@@ -284,34 +303,38 @@ export class PlacementStore implements Placements {
     if (events.length > 0) await appendEvents(tx, events, now);
   }
 
-  /** Puts a session that waits on a locked VM that has room for it, unless it waits no more. Answers the VM after it. */
+  /** Puts a session that waits on a locked VM that has room for it. Null: it waits no more. */
   async #sit(
     tx: Queryable,
     vm: LockedVm,
     { sessionId, demand }: Pick<NewPlacement, "sessionId" | "demand">,
     why: Decision,
-  ): Promise<LockedVm> {
+  ): Promise<{ vm: LockedVm; met: MetEta | null } | null> {
     const now = this.#now();
     const units = unitsFor(vm, demand.preset);
-    const sat = await tx.query(
+    const sat = await tx.maybeOne<{ toldSeconds: number | null; lateSeconds: number }>(
       {
         name: "placement-sit",
         text: `
           with sat as (
-            update orchestrator.placements set vm_id = $2, units = $3, assigned_at = $4
-             where session_id = $1 and vm_id is null returning session_id)
-          insert into orchestrator.decisions (session_id, vm_id, decided_at, why) select session_id, $2, $4, $5 from sat
-          on conflict (session_id) do update
-             set vm_id = excluded.vm_id, decided_at = excluded.decided_at, why = excluded.why
-          returning session_id`,
+            update orchestrator.placements set vm_id = $2, units = $3, assigned_at = $4::timestamptz
+             where session_id = $1 and vm_id is null returning session_id, eta_told_at, eta_at
+          ), decided as (
+            insert into orchestrator.decisions (session_id, vm_id, decided_at, why)
+            select session_id, $2, $4::timestamptz, $5 from sat
+            on conflict (session_id) do update
+               set vm_id = excluded.vm_id, decided_at = excluded.decided_at, why = excluded.why)
+          select extract(epoch from eta_at - eta_told_at)::float8 as "toldSeconds",
+                 extract(epoch from $4::timestamptz - eta_at)::float8 as "lateSeconds" from sat`,
       },
       [sessionId, vm.vmId, units, now, encodeDecision(why)],
     );
-    if (sat.length === 0) return vm;
+    if (sat === null) return null;
     const after = await changeVm(tx, vm, "assigned", { usedUnits: vm.usedUnits + units });
     const assigned = vmEventOf("SessionAssigned", after, vm.vmId, { ...placeOf(after), sessionId });
     await appendEvents(tx, [assigned], now);
-    return after;
+    const { toldSeconds, lateSeconds } = sat;
+    return { vm: after, met: toldSeconds === null ? null : { toldSeconds, lateSeconds } };
   }
 
   #now(): Date {
@@ -395,6 +418,23 @@ async function waitingOf(tx: Queryable, tenants: readonly string[]): Promise<Map
     [tenants],
   );
   return new Map(rows.map(({ tenant, waiting }) => [tenant, waiting]));
+}
+
+/** Keeps the first estimate of each session that waits. */
+async function promise(tx: Queryable, { waiting }: Queue, { outcomes }: WaitingPlan, now: Date): Promise<void> {
+  const told = outcomes.flatMap(({ kind, etaSeconds }, i) =>
+    kind === "seat" || etaSeconds === null ? [] : [{ sessionId: waiting[i]!.sessionId, etaSeconds }],
+  );
+  if (told.length === 0) return;
+  await tx.query(
+    {
+      name: "placements-promise",
+      text: `update orchestrator.placements set eta_told_at = $3, eta_at = $3::timestamptz + seconds * interval '1 second'
+               from unnest($1::text[], $2::float8[]) as told (sid, seconds)
+              where session_id = sid and vm_id is null and eta_at is null`,
+    },
+    [told.map(({ sessionId }) => sessionId), told.map(({ etaSeconds }) => etaSeconds), now],
+  );
 }
 
 async function writeRound(tx: Queryable, before: Round, after: Round): Promise<void> {

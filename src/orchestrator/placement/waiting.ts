@@ -33,6 +33,9 @@ export interface Queue {
   readonly round: Round;
 }
 
+/** How many of the queue one pass looks at; the rest follow when these are placed or gone. */
+export const queuePassMax = 1_000;
+
 export interface NewVm {
   readonly vmId: string;
   readonly region: RegionId;
