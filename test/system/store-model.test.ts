@@ -168,6 +168,11 @@ const verbs: Readonly<Record<string, (call: Call) => Promise<unknown>>> = {
   renew: async ({ stage, session }: Call) =>
     (await stage.store.placements.renew([`s${session}`, `s${(session + 1) % 9}`])).toSorted(),
   renewAll: ({ stage }: Call) => stage.store.placements.renewAll(),
+  learn: ({ stage, n }: Call) =>
+    stage.store.placements.learnSeatTimes([
+      { gameId: "demo", seats: 1 + (n % 3), averageMs: 1_000 * (n + 1) },
+      ...(n % 2 === 0 ? [{ gameId: "film", seats: 1, averageMs: 7_000 }] : []),
+    ]),
   settle: ({ stage }: Call) => stage.store.placements.settle(),
   leaveQueue: ({ stage, sessionId }: Call) => stage.store.placements.leaveQueue(sessionId),
   leaveAll: async ({ stage }: Call) => {

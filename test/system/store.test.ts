@@ -1,4 +1,6 @@
 // The store port's contract, as sentences that PostgreSQL and the simulation's memory both keep.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { VmStatus } from "../../src/contracts/orchestrator.js";
 import { noMemory } from "../../src/orchestrator/autoscaling/scaling-plan.js";
@@ -926,4 +928,17 @@ describe.each([
       .toEqual(new Set([null, "events", "reconcile", "waiting"]));
     expect([fleet, signalled]).toBeDefined();
   });
+});
+
+test("every verb of the port is called here", async () => {
+  const texts = [import.meta.filename, join(import.meta.dirname, "../support/store-stage.ts")];
+  const text = texts.map((path) => readFileSync(path, "utf8")).join();
+  const stage = new StoreStage(await memorySubject());
+  const verbs = Object.values(stage.store).flatMap((port: object) =>
+    [...Object.keys(port), ...Object.getOwnPropertyNames(Object.getPrototypeOf(port))].filter(
+      (name) => !(name in Object.prototype) && typeof port[name as keyof typeof port] === "function",
+    ),
+  );
+  expect(verbs.length).toBeGreaterThan(40);
+  expect(verbs.filter((verb) => !text.includes(`.${verb}(`))).toEqual([]);
 });
