@@ -92,6 +92,7 @@ describe("imports", () => {
 /** Files that decide: no clock, no randomness, no waiting of their own. */
 const cores = [
   "src/contracts/input.ts",
+  "src/contracts/protocol-document.ts",
   "src/orchestrator/vm/lifecycle.ts",
   "src/orchestrator/vm/reconcile.ts",
   "src/orchestrator/placement/place.ts",
@@ -110,6 +111,7 @@ const cores = [
   "src/agent/webrtc/rtp.ts",
   "src/agent/webrtc/rtcp.ts",
   "src/agent/webrtc/sdp.ts",
+  "src/agent/webrtc/tie-breaker.ts",
   "src/agent/input/held.ts",
   "src/agent/games/x11/x-input.ts",
   "src/agent/games/x11/sound-queue.ts",

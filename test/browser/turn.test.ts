@@ -97,6 +97,11 @@ it("plays over UDP, goes on when the credential has expired, and comes back with
 
   network.playerLink("down");
   await page.locator('body[data-phase="interrupted"]').waitFor();
+  // Not before the player has given that connection up: a short gap it would survive.
+  await page.waitForFunction(() => {
+    const { connections } = window as unknown as { connections: RTCPeerConnection[] };
+    return connections.every(({ connectionState }) => connectionState === "closed");
+  });
   network.playerLink("up");
   const second = await until(
     "another connection",

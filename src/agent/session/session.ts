@@ -9,9 +9,9 @@ import type { IceCandidate } from "../../contracts/signalling.js";
 import type { GameSource } from "../games/game-source.js";
 import { isKeepalive, PlayerInput } from "../input/player-input.js";
 import type { RateBounds } from "../webrtc/congestion/bandwidth-estimate.js";
+import { IceServers } from "../webrtc/ice-servers.js";
 import { type MediaNetwork, Peer } from "../webrtc/peer.js";
 import { UnusableOfferError } from "../webrtc/sdp.js";
-import { Ways } from "../webrtc/ways.js";
 import { livenessLimits, lostBecause } from "./liveness.js";
 import type { Pipeline } from "./pipeline.js";
 import type { FromChild } from "./protocol.js";
@@ -95,12 +95,12 @@ export class Session {
     connection.offer = sdp;
     let link: Link | null = null;
     try {
-      const ways = await Ways.open(connection.iceServers, this.#options.network.bindAddress);
+      const iceServers = await IceServers.open(connection.iceServers, this.#options.network.bindAddress);
       if (this.#connections.get(connectionId) !== connection || connection.offer !== sdp) {
-        ways[Symbol.dispose]();
+        iceServers[Symbol.dispose]();
         return;
       }
-      link = this.#link(connectionId, ways);
+      link = this.#link(connectionId, iceServers);
       connection.link = link;
       const answer = link.peer.accept(sdp);
       this.#options.tell({ type: "answer", connectionId, sdp: answer });
@@ -148,11 +148,11 @@ export class Session {
     await Promise.all(this.#closing.values());
   }
 
-  #link(connectionId: string, ways: Ways): Link {
+  #link(connectionId: string, iceServers: IceServers): Link {
     const { network, bitrate, tell } = this.#options;
     const nowMs = performance.now();
     const peer = new Peer(
-      { name: connectionId, ways, network, bitrate },
+      { name: connectionId, iceServers, network, bitrate },
       {
         candidate: (candidate) => tell({ type: "candidate", connectionId, candidate }),
         connected: () => this.#takeOver(link),

@@ -14,10 +14,10 @@ import { type AccessUnit, videoClockRate } from "../encode/video-encoder.js";
 import { soundFormat } from "../games/game-source.js";
 import { BandwidthEstimate, type RateBounds } from "./congestion/bandwidth-estimate.js";
 import { SentPackets } from "./congestion/sent-packets.js";
+import type { IceServers } from "./ice-servers.js";
 import { type Feedback, isRtcp, parseRtcp, roundTripMs } from "./rtcp.js";
 import { RtpStream } from "./rtp-stream.js";
 import { completeAnswer, icePassword, readOffer, UnusableOfferError } from "./sdp.js";
-import type { Ways } from "./ways.js";
 
 /** Where media may be sent from; defaults: every interface, any port. */
 export interface MediaNetwork {
@@ -55,7 +55,7 @@ export class Peer {
   readonly #connection: PeerConnection;
   readonly #events: PeerEvents;
   readonly #channels: DataChannel[] = [];
-  readonly #ways: Ways;
+  readonly #iceServers: IceServers;
   readonly #closed: Promise<void>;
   #videoTrack: Track | null = null;
   #soundTrack: Track | null = null;
@@ -67,14 +67,17 @@ export class Peer {
   #reports: NodeJS.Timeout | null = null;
   #ended = false;
 
-  /** `ways` are this peer's alone, and closed with it. */
-  constructor(options: { name: string; ways: Ways; network: MediaNetwork; bitrate: RateBounds }, events: PeerEvents) {
+  /** `iceServers` are this peer's alone, and closed with it. */
+  constructor(
+    options: { name: string; iceServers: IceServers; network: MediaNetwork; bitrate: RateBounds },
+    events: PeerEvents,
+  ) {
     const { bindAddress, portMin, portMax } = options.network;
     this.#events = events;
-    this.#ways = options.ways;
+    this.#iceServers = options.iceServers;
     this.#bandwidth = new BandwidthEstimate(options.bitrate.kbpsMax, options.bitrate);
     this.#connection = new PeerConnection(options.name, {
-      iceServers: options.ways.iceServers,
+      iceServers: options.iceServers.native,
       disableAutoNegotiation: true,
       mtu,
       ...(bindAddress === undefined ? {} : { bindAddress }),
@@ -134,7 +137,7 @@ export class Peer {
     this.#connection.setLocalDescription("answer");
     const answer = this.#connection.localDescription();
     if (answer === null) throw new Error("libdatachannel made no answer");
-    this.#ways.mendChecks(icePassword(answer.sdp));
+    this.#iceServers.mendChecks(icePassword(answer.sdp));
     return completeAnswer(answer.sdp, video, sources);
   }
 
@@ -260,7 +263,7 @@ export class Peer {
     this.#videoTrack?.close();
     this.#soundTrack?.close();
     this.#connection.close();
-    this.#ways[Symbol.dispose]();
+    this.#iceServers[Symbol.dispose]();
   }
 }
 

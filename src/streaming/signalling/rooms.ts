@@ -82,7 +82,7 @@ export class Rooms implements Disposable {
       early: [],
       helloTimer: setTimeout(() => this.#refuse(player, "helloTimeout", "No hello came in time."), limits.helloMs),
       renewTimer:
-        limits.credentialsRenewMs === null
+        limits.credentialsRenewMs === null || channel === "control"
           ? undefined
           : setInterval(() => this.#happen(player, { type: "credentials-age" }), limits.credentialsRenewMs),
       socket: openSocket(socket, limits[channel], clock, {

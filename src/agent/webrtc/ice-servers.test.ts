@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { usableServers } from "./ways.js";
+import { usableServers } from "./ice-servers.js";
 
 it("ICE servers are those a machine can use: STUN, and TURN over UDP, one entry a URL", () => {
   const turn = {

@@ -1,5 +1,5 @@
-// The ways of one peer to the world besides its own addresses: ICE servers in the browser's form (RTCIceServer URLs,
-// RFC 7064 and 7065), as libdatachannel can use them.
+// The ICE servers of one peer: from the browser's form (RTCIceServer URLs, RFC 7064 and 7065) to what libdatachannel can
+// use.
 //
 // Its ICE library speaks UDP to TURN servers, nothing else: URLs of TCP and TLS are for the browser's network, not for a
 // machine's. Each TURN server is reached through a leg of the peer's own (turn-leg.ts).
@@ -12,21 +12,21 @@ interface TurnServer extends TurnAddress {
   readonly password: string;
 }
 
-export class Ways implements Disposable {
+export class IceServers implements Disposable {
   private constructor(
     /** As libdatachannel wants them. */
-    readonly iceServers: (string | NativeIceServer)[],
+    readonly native: (string | NativeIceServer)[],
     private readonly legs: readonly TurnLeg[],
   ) {}
 
-  static async open(servers: readonly IceServer[], bindAddress: string | undefined): Promise<Ways> {
+  static async open(servers: readonly IceServer[], bindAddress: string | undefined): Promise<IceServers> {
     const { stun, turn } = usableServers(servers);
     const legs = await Promise.all(turn.map((server) => TurnLeg.open(server, bindAddress)));
     const throughLegs = turn.map(({ username, password }, i) => {
       const { hostname, port } = legs[i]!.near;
       return { hostname, port, username, password, relayType: "TurnUdp" as const };
     });
-    return new Ways([...stun, ...throughLegs], legs);
+    return new IceServers([...stun, ...throughLegs], legs);
   }
 
   /** From now on checks are known to be signed with this. */
