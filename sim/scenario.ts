@@ -50,7 +50,7 @@ export function scenarioOf(seed: number): Scenario {
     ],
     warm: { vms: random.whole(0, 4), templateId: "RTX-4080" },
     deadlines: { local: deadlines, simulated: deadlines },
-    tenants: { greedy: { waitingMax: random.pick([null, 25]) }, studio: { vmsMax: 3 } },
+    tenants: { greedy: { waitingMax: random.pick([null, 25]), vmsMax: 3 }, studio: { vmsMax: 1 } },
   });
   return {
     replicas: random.pick([1, 2, 2, 2, 3]),

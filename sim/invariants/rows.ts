@@ -61,6 +61,7 @@ export class RowRules {
   #checkVms(due: string[], what: string): void {
     const { tables } = this;
     const counts = new Map<string, number>();
+    const ofTenants = new Map<string, number>();
     let [vms, eurPerHour] = [0, 0];
     for (const vm of tables.vms.values()) {
       if (vm.status === "TEMPLATE") continue;
@@ -79,6 +80,13 @@ export class RowRules {
       eurPerHour += templates[vm.templateId].eurPerHour;
       if (before === undefined && there > this.rules.places(vm.region, vm.templateId).vmsMax)
         this.#break("limits of places", `${place} has ${there} VMs`, what);
+      if (vm.tenant !== null) {
+        const theirs = (ofTenants.get(vm.tenant) ?? 0) + 1;
+        ofTenants.set(vm.tenant, theirs);
+        const max = this.rules.quotas.max(vm.tenant, "vms");
+        if (before === undefined && max !== null && theirs > max)
+          this.#break("quotas", `${vm.tenant} has ${theirs} of ${max} VMs`, what);
+      }
     }
     const { vmsMax, eurPerHourMax } = this.rules.budget;
     if (vmsMax !== null && vms > vmsMax) this.#break("budget", `${vms} VMs of ${vmsMax}`, what);
