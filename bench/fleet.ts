@@ -83,6 +83,7 @@ async function compare(): Promise<void> {
             and l.heard_at > now() - make_interval(secs => $1)) is not true`,
     [(2 * beatEveryMs) / 1000],
   );
+  if (cost.reconcileMs.length === 0) throw new Error("no pass of the reconciler ended: the machine is too busy");
   for (const child of [load, orchestrator]) {
     child.disconnect();
     await once(child, "exit");

@@ -44,13 +44,17 @@ select null, null, vm_id, status, version, reachable, used_units${more} from ${c
 select null, null, vm_id, status, version, reachable, used_units${more} from locked
  where (vm_id in (select vm_id from ${changed})) is not true`;
 
+/** Never in JSON text. As one text the reasons need no quoting: as an array they cost 5 µs a seat. */
+const separator = "\u001f";
+
 const giveStatement = {
   name: "seats-give",
   text: `
 with kind as materialized (
   select kind, demand, spec from jsonb_to_recordset($9::jsonb) as k (kind integer, demand jsonb, spec jsonb)
 ), req as materialized (
-  select * from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::timestamptz[], $7::integer[])
+  select * from unnest($1::text[], $2::text[], $3::integer[], string_to_array($4, '${separator}'), $5::text[],
+                       $6::float8[], $7::integer[])
            with ordinality as r (sid, vm, units, why, tenant, expires, kind, ord)
 ), known as materialized (
   select session_id from orchestrator.placements where session_id = any($1::text[])
@@ -68,7 +72,7 @@ with kind as materialized (
      and not exists (select from orchestrator.placements where vm_id is null)
 ), seated as (
   insert into orchestrator.placements (session_id, tenant, demand, spec, expires_at, vm_id, units, assigned_at)
-  select sid, tenant, demand, spec || jsonb_build_object('sessionId', sid), expires, vm, units, $8
+  select sid, tenant, demand, spec || jsonb_build_object('sessionId', sid), to_timestamp(expires / 1000), vm, units, $8
     from win join kind using (kind) order by sid
   on conflict (session_id) do nothing returning session_id
 ), charged as (
@@ -189,9 +193,9 @@ export class SeatsStore implements Seats {
       given.map(({ placement }) => placement.sessionId),
       given.map(({ vmId }) => vmId),
       given.map(({ units }) => units),
-      given.map(({ why }) => why),
+      given.map(({ why }) => why).join(separator),
       given.map(({ placement }) => placement.tenant),
-      given.map(({ placement }) => placement.expiresAt),
+      given.map(({ placement }) => placement.expiresAt.getTime()),
       given.map(({ placement }) => kinds.of(placement)),
       at,
       kinds.toJson(),
