@@ -23,6 +23,7 @@ export interface Agent {
   readonly key: AgentKey;
   /** What it is allowed to say of itself: null until it has enrolled. */
   epoch: number | null;
+  up: boolean;
   beats: boolean;
   /** Cut off from the orchestrator, not from its players. */
   silentUntilMs: number;
@@ -58,9 +59,9 @@ export class Agents {
     return this.#agents.values();
   }
 
-  /** Whether its agent came up, or is about to. */
-  has(machine: Machine): boolean {
-    return this.#agents.has(machine.id);
+  /** Whether its agent has come up. */
+  isUp(machine: Machine): boolean {
+    return this.#agents.get(machine.id)?.up === true;
   }
 
   /** The machine runs: its agent boots. */
@@ -73,6 +74,7 @@ export class Agents {
       process: new Process(`agent ${machine.id}`, stage.kernel),
       key: { kty: "OKP", crv: "Ed25519", x: machine.id },
       epoch: null,
+      up: false,
       beats: false,
       silentUntilMs: 0,
       heardAtMs: stage.kernel.nowMs,
@@ -98,6 +100,7 @@ export class Agents {
   }
 
   async #live(agent: Agent): Promise<void> {
+    agent.up = true;
     try {
       agent.epoch = await this.#enrol(agent);
       agent.heardAtMs = this.stage.kernel.nowMs;

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { type Arguments, CommanderError, parseArguments } from "./arguments.js";
-import { faultTable, idleFaults, story, sum } from "./report.js";
+import { faultTable, idleFaults, story, sum, tooQuiet } from "./report.js";
 import { runSeed, type SeedResult } from "./run-seed.js";
 
 const dayMs = 24 * 3_600_000;
@@ -32,6 +32,8 @@ async function main(): Promise<number> {
   clearInterval(progress);
 
   console.log(faultTable(results));
+  const quiet = args.faults ? results.flatMap((result) => tooQuiet(result, args.days * dayMs) ?? []) : [];
+  for (const words of quiet) console.log(words);
   const idle = args.faults && results.length >= seedsForAllFaults ? idleFaults(results) : [];
   if (idle.length > 0) console.log(`in no seed: ${idle.join(", ")}`);
   if (args.seeds === 1) console.log(`trace hash ${results[0]!.hash}`);
@@ -42,7 +44,7 @@ async function main(): Promise<number> {
   ].map((of) => sum(results.map(of)));
   console.log(`${vms} VMs, ${sessions} sessions, ${events} events of the simulation in ${elapsed(startedAt)}`);
   console.log(`${results.length} seeds run, ${failed.length} invariants broken`);
-  return failed.length + idle.length > 0 ? 1 : 0;
+  return failed.length + idle.length + quiet.length > 0 ? 1 : 0;
 }
 
 async function runAll(args: Arguments, done: (result: SeedResult) => void): Promise<void> {

@@ -29,6 +29,21 @@ export function story({ seed, broken }: SeedResult, command: string): string {
   ].join("\n");
 }
 
-export const faultsOf = ({ faults }: SeedResult): number => sum(Object.values(faults));
+/** What a seed is to have at least in two virtual hours: with less it shows little. */
+const leastPerTwoHours = { VMs: 30, sessions: 500, faults: 50 };
+const twoHoursMs = 2 * 3_600_000;
+
+/** Of which there was too little, in words; null: it was busy enough, or ended early. */
+export function tooQuiet(result: SeedResult, lastsMs: number): string | null {
+  if (result.broken !== null || lastsMs < twoHoursMs) return null;
+  const had = { VMs: result.vms, sessions: result.sessions, faults: faultsOf(result) };
+  const short = Object.entries(leastPerTwoHours).filter(
+    ([what, least]) => had[what as keyof typeof had] < (least * lastsMs) / twoHoursMs,
+  );
+  if (short.length === 0) return null;
+  return `seed ${result.seed} was too quiet: ${short.map(([what]) => `${had[what as keyof typeof had]} ${what}`).join(", ")}`;
+}
+
+const faultsOf = ({ faults }: SeedResult): number => sum(Object.values(faults));
 
 export const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);

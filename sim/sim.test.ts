@@ -29,6 +29,7 @@ describe("the simulation", () => {
     [31, 5, "the same, from a list that lagged by 20 s"],
     [32, 46, "the same, of a VM whose agent had beaten 3 s before"],
     [40, 31, "the same, in another region"],
+    [48, 41, "agents were taken for lost: the database had been away, for less than the gap that counted"],
   ])("seed %i for %i minutes: %s", { timeout: timeoutMs }, async (seed, minutes) => {
     expect((await run(seed, minutes)).broken).toBeNull();
   });

@@ -73,7 +73,7 @@ export class World {
     });
     this.#machineRules = new MachineRules(stage, this.#tables, [...this.#clouds.values()], {
       canAct: () => this.#canAct(),
-      boots: (machine) => this.#agents.has(machine),
+      isUp: (machine) => this.#agents.isUp(machine),
     });
     this.#consumer = new Consumer(stage, (event) => this.#delivery.stored(event));
     this.#slots = Array.from({ length: scenario.replicas }, (_, index) => this.#slot(index));

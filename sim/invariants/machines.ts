@@ -23,7 +23,7 @@ export class MachineRules {
     private readonly stage: Stage,
     private readonly tables: MemoryTables,
     private readonly clouds: readonly Cloud[],
-    private readonly deps: { canAct: () => boolean; boots: (machine: Machine) => boolean },
+    private readonly deps: { canAct: () => boolean; isUp: (machine: Machine) => boolean },
   ) {}
 
   /** As the call reaches the cloud. */
@@ -67,7 +67,7 @@ export class MachineRules {
           outOfOrder(`machine ${machine.id}`, "every machine tracked or gone", () => `${machine.id} of ${vmId} runs`);
       }
     for (const [vmId, own] of machines)
-      if (own.filter(this.deps.boots).length > 1)
+      if (own.filter(this.deps.isUp).length > 1)
         outOfOrder(`twins ${vmId}`, "one machine per VM", () => own.map(({ id }) => id).join(" and "));
     for (const vm of this.tables.tracked) {
       if (vm.status === "ERROR")

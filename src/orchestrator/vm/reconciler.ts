@@ -65,6 +65,7 @@ export class Reconciler {
     const took = meters.timeReconcile();
     const listedAtMs = clock.now();
     if (listedAtMs - this.#passedAtMs > this.deps.passGapMsMax) this.#listeningSinceMs = listedAtMs;
+    this.#passedAtMs = Number.NEGATIVE_INFINITY; // one that fails is a gap: agents were not heard either
     const observed = await Promise.all([...sites].map(([id, site]) => this.#observe(id, site, listedAtMs)));
     const survey = await vms.survey(this.#heardSince());
     const records = await vms.records(questionable(survey, observed));
