@@ -131,11 +131,11 @@ it("finds the relay's way by itself, where nobody asked for it", async () => {
   expect(await selectedWay(page)).toMatchObject({ local: "relay", remote: "relay" });
 });
 
-it("offers no relay to a browser whose credential is wrong or has expired", async () => {
+it("offers a relay over TLS too, and none to a browser whose credential is wrong or has expired", async () => {
   await using browser = await openPlayer();
   const { page } = browser;
   await page.goto(hotseat.link);
-  const gather = (username: string, credential: string) =>
+  const gather = (url: string, { username, credential }: TurnCredential) =>
     page.evaluate(
       async ({ url, username, credential }) => {
         const iceServers = [{ urls: [url], username, credential }];
@@ -152,16 +152,19 @@ it("offers no relay to a browser whose credential is wrong or has expired", asyn
         connection.close();
         return seen;
       },
-      { url: `turn:${network.serverAddress}:${turnPort}`, username, credential },
+      { url, username, credential },
     );
   const sessionId = "s_1";
   const server = { urls: [], sharedSecret: turnSecrets[0] };
   const made = (now: number) => iceServersFor([server], { sessionId, lifeSeconds: 300, now })[0] as TurnCredential;
   const good = made(Date.now());
   const expired = made(Date.now() - 301_000);
-  expect(await gather(good.username, good.credential)).toEqual(["candidate"]);
-  expect(await gather(good.username, "wrong")).toEqual([401]);
-  expect(await gather(expired.username, expired.credential)).toEqual([401]);
+  const overUdp = `turn:${network.serverAddress}:${turnPort}`;
+  const overTls = `turns:${network.serverAddress}:${turnPort + 1}?transport=tcp`;
+  expect(await gather(overTls, good)).toEqual(["candidate"]);
+  expect(await gather(overUdp, good)).toEqual(["candidate"]);
+  expect(await gather(overUdp, { ...good, credential: "wrong" })).toEqual([401]);
+  expect(await gather(overUdp, expired)).toEqual([401]);
 });
 
 it("has no other way: without the TURN server nothing arrives, and the player is told so", async () => {
