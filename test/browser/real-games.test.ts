@@ -2,11 +2,13 @@
 import { mkdirSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { GameSummary } from "../../src/contracts/catalog.js";
 import type { Session } from "../../src/contracts/session.js";
 import { openBrowser } from "../support/browser.js";
 import { type RunningHotseat, startUp, until } from "../support/hotseat.js";
 import { audioEnergy, watchConnections } from "../support/picture.js";
 import { play } from "../support/play.js";
+import { withoutProgram } from "../support/x11-room.js";
 
 let hotseat: RunningHotseat;
 
@@ -124,5 +126,37 @@ describe("Ctrl-C", () => {
     expect(gameProcesses().length).toBeGreaterThan(3);
     expect(await hotseat.interrupt()).toBe(0);
     expect(hotseat.processes()).toStrictEqual([]);
+  });
+});
+
+describe("a machine without the game", () => {
+  it("says on its card what is missing, offers no Play, and refuses it to integrators with the same words", async () => {
+    await using elsewhere = await startUp({ within: withoutProgram("/usr/games/neverball") });
+    const why = "/usr/games/neverball is not there: apt-get install neverball";
+    const headers = { authorization: `Bearer ${elsewhere.key("session")}`, "content-type": "application/json" };
+    // Before its first machine is ready nobody can know.
+    await until("the machine has been looked at", async () => {
+      const response = await fetch(`${elsewhere.url}/api/session/v1/games`, { headers });
+      const { games } = (await response.json()) as { games: GameSummary[] };
+      return games.some(({ unavailable }) => unavailable === why) || undefined;
+    });
+    await using browser = await openBrowser();
+    const { page } = browser;
+    await page.goto(elsewhere.link);
+    const card = page.locator('[data-game="neverball"]');
+    await card.waitFor();
+    expect(await card.textContent()).toContain(`Not available here: ${why}.`);
+    expect(await card.getByRole("button").count()).toBe(0);
+    expect(await page.getByRole("button", { name: "Play" }).count()).toBe(2);
+    await page.screenshot({ path: "test-output/game-unavailable.png", fullPage: true });
+    const response = await fetch(`${elsewhere.url}/api/session/v1`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify({ gameId: "neverball" }),
+    });
+    expect([response.status, await response.json()]).toMatchObject([
+      409,
+      { type: "urn:hotseat:problem:game-unavailable", detail: `Neverball: ${why}.`, retryable: false },
+    ]);
   });
 });

@@ -10,7 +10,7 @@ import type { SeatSpec } from "../../src/contracts/orchestrator.js";
 import { programs } from "../../src/orchestrator/catalog/games.js";
 import { commandLine, listProcesses } from "../../src/platform/process-identity.js";
 import { until } from "../support/hotseat.js";
-import { gone } from "../support/x11-room.js";
+import { gone, withoutProgram } from "../support/x11-room.js";
 import { ControlPlane } from "./agent-control-plane.js";
 
 const program = join(import.meta.dirname, "run-agent.mjs");
@@ -39,13 +39,6 @@ async function startAgent(offered: readonly GameProgram[], under: readonly strin
   agent = spawn(command, args, { stdio: "ignore" });
   await controlPlane.until(() => controlPlane.heartbeats > 0 && controlPlane.links > 0);
 }
-
-/** The same machine without a program of it. */
-const without = (path: string) => [
-  ...["/usr/bin/bwrap", "--dev-bind", "/", "/", "--ro-bind", "/dev/null", path, "--die-with-parent"],
-  ...(process.getuid!() === 0 ? ["--cap-add", "ALL"] : []),
-  "--",
-];
 
 const seat = (gameId: string, game?: SeatSpec["program"]): SeatSpec => ({
   sessionId: "session-1",
@@ -93,7 +86,7 @@ describe("what a machine can run", () => {
   });
 
   it("is nothing real without bubblewrap or a display: it says what to install, and plays its own game", async () => {
-    await startAgent([bsu], without("/usr/bin/bwrap"));
+    await startAgent([bsu], withoutProgram("/usr/bin/bwrap"));
     expect(controlPlane.capabilities?.missing).toEqual({
       "chromium-bsu": "bubblewrap is not installed: apt-get install bubblewrap",
     });
@@ -101,7 +94,7 @@ describe("what a machine can run", () => {
   });
 
   it("names the package of each tool it needs", async () => {
-    await startAgent([bsu], without("/usr/bin/Xvfb"));
+    await startAgent([bsu], withoutProgram("/usr/bin/Xvfb"));
     expect(controlPlane.capabilities?.missing?.["chromium-bsu"]).toBe(
       "real games need more here: apt-get install xvfb",
     );
