@@ -90,7 +90,6 @@ export class FleetMeters {
       labelNames: ["kept"],
       registers,
     });
-    for (const kept of ["yes", "no"]) this.#etaKept.inc({ kept }, 0);
     this.#vmReadySeconds = new Histogram({
       name: "hotseat_vm_ready_seconds",
       help: "From a VM's creation to READY",
@@ -104,6 +103,7 @@ export class FleetMeters {
   /** So that the first of a kind is seen as an increase. */
   #startAtZero(): void {
     for (const outcome of allocationOutcomes) this.#allocations.inc({ outcome }, 0);
+    for (const kept of ["yes", "no"]) this.#etaKept.inc({ kept }, 0);
     for (const provider of providerId.options) {
       for (const kind of ["machine", "row"]) this.#orphans.inc({ provider, kind }, 0);
       for (const reason of failureReasons) this.#vmFailures.inc({ provider, reason }, 0);

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import type { CreatedSession } from "../../src/contracts/session.js";
+import type { CreatedSession, Session } from "../../src/contracts/session.js";
 import { type RunningHotseat, startUp, until } from "../support/hotseat.js";
 import { promtool, startPrometheus, type TestPrometheus } from "../support/prometheus.js";
 import { startDatabase, startOrchestrator } from "./orchestrator-fixture.js";
@@ -29,7 +29,7 @@ const folder = mkdtempSync(join(tmpdir(), "hotseat-prometheus-"));
 let prometheus: TestPrometheus;
 
 beforeAll(async () => {
-  hotseat = await startUp({ settings });
+  hotseat = await startUp({ settings, args: ["--warm", "0"] });
   await traffic();
   await cp("deploy/prometheus", folder, { recursive: true });
   await writeFile(join(folder, "hotseat.key"), hotseat.key("read"));
@@ -67,7 +67,8 @@ async function traffic(): Promise<void> {
     call<CreatedSession>("POST", "/api/session/v1", { gameId, presetId: "default-competitive", client: "api", region });
   const seated = ({ sessionId }: CreatedSession) =>
     until("it has its seat", async () => {
-      const { status } = await call<CreatedSession>("GET", `/api/session/v1/${sessionId}`);
+      const { status, end } = await call<Session>("GET", `/api/session/v1/${sessionId}`);
+      expect(end).toBeNull();
       return status === "READY" || undefined;
     });
   await until("the pool has made its VM", async () => /status="READY"/.test(await scrape()) || undefined);
@@ -77,14 +78,14 @@ async function traffic(): Promise<void> {
   expect(second.status).toMatch(/QUEUED|PROVISIONING/);
   await create("no such game");
   expect(await create()).toMatchObject({ status: 429 });
+  await call("DELETE", `/api/session/v1/${first.sessionId}`);
+  await seated(second);
   const socket = new WebSocket(second.urls.signalling);
   await new Promise((closed) => {
     socket.on("open", () => socket.send(JSON.stringify({ type: "hello", ticket: second.ticket })));
     socket.on("message", () => socket.send("not a message"));
     socket.on("close", closed);
   });
-  await call("DELETE", `/api/session/v1/${first.sessionId}`);
-  await seated(second);
   await call("DELETE", `/api/session/v1/${second.sessionId}`);
 }
 
