@@ -466,7 +466,7 @@ describe("a fleet that everybody acts on at once", () => {
       `select vm_id as "vmId", version from orchestrator.vms where status <> 'TEMPLATE'`,
     );
     const dense = rows.map(({ vmId, version }) => [vmId, Array.from({ length: version }, (_, i) => i + 1)] as const);
-    await expect.poll(() => heard, { timeout: 5_000 }).toEqual(new Map(dense));
+    await expect.poll(() => heard, { timeout: 15_000 }).toEqual(new Map(dense));
     await feed[Symbol.asyncDispose]();
   }, 60_000);
 

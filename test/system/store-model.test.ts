@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { PresetId } from "../../src/contracts/catalog.js";
 import { Problem } from "../../src/contracts/problems.js";
 import { poolsOf } from "../../src/orchestrator/placement/capacity.js";
+import type { MetEta } from "../../src/orchestrator/placement/eta.js";
 import { placeKey } from "../../src/orchestrator/placement/fleet.js";
 import type { PoolReading, VmNews } from "../../src/orchestrator/store.js";
 import { Quotas } from "../../src/platform/quotas.js";
@@ -280,8 +281,10 @@ describe("the store in memory and the one in PostgreSQL", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 12, maxLength: 40, size: "max" }), async (steps) => {
         await Promise.all([memory.empty(), sql.empty()]);
-        const settings = { waitMsMax: 2_000, quotas };
-        const stages = [new StoreStage(memory, settings), new StoreStage(sql, settings)] as const;
+        const met: [MetEta[], MetEta[]] = [[], []];
+        const open = (subject: StoreUnderTest, etas: MetEta[]) =>
+          new StoreStage(subject, { waitMsMax: 2_000, quotas, etaMet: (eta) => etas.push(eta) });
+        const stages = [open(memory, met[0]), open(sql, met[1])] as const;
         for (const stage of stages) {
           await stage.readies("vm-0", "vm-1");
           await stage.provision("vm-2");
@@ -302,6 +305,7 @@ describe("the store in memory and the one in PostgreSQL", () => {
         }
         const [inMemory, inSql] = await Promise.all(stages.map(rowsOf));
         expect(inMemory).toEqual(inSql);
+        expect(met[0]).toEqual(met[1]);
       }),
       { numRuns: 60, interruptAfterTimeLimit: 20_000 },
     );
