@@ -167,7 +167,8 @@ export interface Placements {
   /**
    * Puts new sessions in the queue, in this order, and places whoever can be placed, themselves perhaps. Answers who is
    * turned away, by session: it got no seat, and its tenant has as many waiting as it may; nothing is left of it, nor
-   * made for it. A session that is known already stays as it is.
+   * made for it. A session that is known already stays as it is. (Where no limit applies PostgreSQL takes two
+   * transactions: the sessions wait before anybody is placed. A crash in between leaves them to `settle`.)
    */
   enqueue(placements: readonly NewPlacement[]): Promise<ReadonlyMap<string, TurnedAway>>;
   /** Places whoever can be placed of those who wait, makes the VMs they need, lets go of those that nobody renewed. */

@@ -63,7 +63,6 @@ export class PlacementStore implements Placements {
     return { kind: "seated", vm: { vmId, region, templateId, provider } };
   }
 
-  /** What the session waits for; null: it does not wait. */
   async waitingDemand(sessionId: string): Promise<Demand | null> {
     const row = await this.db.maybeOne<{ demand: Demand }>(
       "select demand from orchestrator.placements where session_id = $1 and vm_id is null",
@@ -83,12 +82,10 @@ export class PlacementStore implements Placements {
     return waits;
   }
 
-  /** Who waits; of very many at most 1,000, the first of each tenant. */
   readQueue(): Promise<Queue> {
     return readQueue(this.db, this.#now());
   }
 
-  /** 1 is next; null: it does not wait. */
   async position(sessionId: string): Promise<number | null> {
     const row = await this.db.maybeOne<{ position: number }>(
       `select position from (
@@ -99,7 +96,6 @@ export class PlacementStore implements Placements {
     return row?.position ?? null;
   }
 
-  /** How many wait for each region first. */
   async waitingByRegion(): Promise<Map<RegionId, number>> {
     const rows = await this.db.query<{ region: RegionId; count: number }>(
       `select demand->'regions'->>0 as region, count(*) from orchestrator.placements where vm_id is null group by 1`,
@@ -119,7 +115,6 @@ export class PlacementStore implements Placements {
     return new Map(rows.map(({ tenant, waiting, vms }) => [tenant, { waiting, vms }]));
   }
 
-  /** The seed's form: this VM or a Problem. A session that waits leaves the queue for it. */
   async seatOn(vmId: string, placementFor: (vm: LockedVm) => NewPlacement): Promise<LockedVm> {
     return this.db.transaction(async (tx) => {
       const seen = await tx.maybeOne<LockedVm>(
@@ -152,7 +147,6 @@ export class PlacementStore implements Placements {
     }
   }
 
-  /** Puts new sessions in the queue, in this order, and places whoever can be placed, themselves perhaps. */
   async enqueue(placements: readonly NewPlacement[]): Promise<Map<string, TurnedAway>> {
     const { quotas } = this.options;
     const tenants = [...new Set(placements.map(({ tenant }) => tenant))];
@@ -171,7 +165,6 @@ export class PlacementStore implements Placements {
     });
   }
 
-  /** Places whoever can be placed of those who wait, makes the VMs they need, lets go of those who waited too long. */
   async settle(): Promise<void> {
     await this.#underGrowthLock(async (tx, met) => {
       await this.#place(tx, nobodyNew(this.options.quotas), met);
@@ -203,7 +196,6 @@ export class PlacementStore implements Placements {
     ]);
   }
 
-  /** Takes a session that waits out of the queue. False: it does not wait. */
   async leaveQueue(sessionId: string): Promise<boolean> {
     const waited = await this.db.query(
       `with waited as (
