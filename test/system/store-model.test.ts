@@ -188,8 +188,10 @@ const verbs: Readonly<Record<string, (call: Call) => Promise<unknown>>> = {
     );
     return { made, drained, kinds: kinds.sort() };
   },
-  judge: async ({ stage }: Call) =>
-    stage.store.pools.judge(poolsOf(await stage.store.placements.readFleet()), { share: 0.2, vms: 1 }),
+  judge: async ({ stage }: Call) => {
+    const fleet = await stage.store.placements.readFleet();
+    return stage.store.pools.judge(poolsOf({ ...fleet, vms: byId(fleet.vms) }), { share: 0.2, vms: 1 });
+  },
   forgetHolds: ({ stage, n }: Call) => stage.store.holds.forget(stage.at(-n * 100)),
   forgetDecisions: ({ stage, n }: Call) => stage.store.decisions.forget(stage.at(-n * 100)),
   prune: ({ stage, n }: Call) => stage.store.vms.prune(stage.at(-n * 50)),
