@@ -7,6 +7,8 @@ import { faultTable, idleFaults, story, sum, tooQuiet } from "./report.js";
 import { runSeed, type SeedResult } from "./run-seed.js";
 
 const dayMs = 24 * 3_600_000;
+/** Most of what a simulation makes is garbage at once. */
+const resourceLimits = { maxYoungGenerationSizeMb: 64 };
 const progressMs = 10_000;
 /** Seeds after which a kind of fault that never struck is a fault of the simulation. */
 const seedsForAllFaults = 50;
@@ -51,7 +53,7 @@ async function runAll(args: Arguments, done: (result: SeedResult) => void): Prom
   const { seed, seeds, workers } = args;
   const waiting = Array.from({ length: seeds }, (_, i) => seed + i).values();
   const work = async () => {
-    const worker = new Worker(new URL("worker.js", import.meta.url));
+    const worker = new Worker(new URL("worker.js", import.meta.url), { resourceLimits });
     try {
       for (const next of waiting) {
         const answer = once(worker, "message"); // rejects on "error"

@@ -31,16 +31,25 @@ export class Network {
     const life = this.choose();
     return new Promise<T>((resolve, reject) => {
       const unanswered = () => reject(new Problem("unavailable", `${what} got no answer`));
-      if (life === null) return kernel.after(5, unanswered);
-      kernel.after(requestMsMax, unanswered);
+      if (life === null) {
+        kernel.after(5, unanswered);
+        return;
+      }
+      const patience = kernel.after(requestMsMax, unanswered);
       if (faults.strikes("request-lost", what)) return;
       const late = faults.strikes("reordered-message", what)
         ? faults.random("reordered-message").between(100, 8_000)
         : 0;
       life.process.after(this.#random.between(1, 20) + late, () => {
-        handle(life).then((answer) => {
-          if (!faults.strikes("reply-lost", what)) resolve(answer);
-        }, reject);
+        const answered = (answer: () => void) => {
+          if (faults.strikes("reply-lost", what)) return;
+          patience();
+          answer();
+        };
+        handle(life).then(
+          (answer) => answered(() => resolve(answer)),
+          (error: unknown) => answered(() => reject(error)),
+        );
       });
       if (!faults.strikes("duplicate-message", what)) return;
       const again = faults.random("duplicate-message").between(10, 15_000);

@@ -71,13 +71,7 @@ export class ReplicaSlot {
       defer: (run) => process.after(0, run),
       log,
     });
-    const timer: Timer = (run, ms) => {
-      let wanted = true;
-      process.after(Math.max(ms, idleMsLeast), () => wanted && run());
-      return () => {
-        wanted = false;
-      };
-    };
+    const timer: Timer = (run, ms) => process.after(Math.max(ms, idleMsLeast), run);
     const bells = { events: new Bell(timer), reconcile: new Bell(timer), waiting: new Bell(timer) };
     const life: Life = { process, replica, bells, serving: false };
     this.life = life;

@@ -41,7 +41,7 @@ export function scenarioOf(seed: number): Scenario {
     capacityHoldSeconds: 20,
     capacityHoldSecondsMax: 160,
     budget: { vmsMax: random.whole(18, 32), eurPerHourMax: random.pick([null, null, 20]) },
-    reconcileSeconds: random.pick([10, 15]),
+    reconcileSeconds: random.pick([10, 15, 15]),
     metricsLogSeconds: 3_600,
     retentionDays: 1 / 48,
     pools: [
@@ -53,7 +53,7 @@ export function scenarioOf(seed: number): Scenario {
     tenants: { greedy: { waitingMax: random.pick([null, 25]), vmsMax: 3 }, studio: { vmsMax: 1 } },
   });
   return {
-    replicas: random.pick([1, 2, 2, 2, 3]),
+    replicas: random.pick([1, 2, 2, 2, 2, 3]),
     config,
     regions,
     providers: ["local", "simulated"],
@@ -61,7 +61,7 @@ export function scenarioOf(seed: number): Scenario {
     launchMs: [2_000, random.whole(8_000, 30_000)],
     bootMs: [5_000, random.whole(15_000, 50_000)],
     bootMsMax: deadlines.bootSecondsMax * 1000,
-    arrivalMs: random.between(11_500, 13_000),
+    arrivalMs: random.between(12_500, 13_500),
     burstMs: random.between(600_000, 1_200_000),
     burstSessionsMax: random.whole(10, 30),
     playMs: random.between(240_000, 540_000),

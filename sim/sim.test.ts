@@ -30,6 +30,7 @@ describe("the simulation", () => {
     [32, 46, "the same, of a VM whose agent had beaten 3 s before"],
     [40, 31, "the same, in another region"],
     [48, 41, "agents were taken for lost: the database had been away, for less than the gap that counted"],
+    [112, 73, "an agent that had just returned was given up by what had been read before"],
   ])("seed %i for %i minutes: %s", { timeout: timeoutMs }, async (seed, minutes) => {
     expect((await run(seed, minutes)).broken).toBeNull();
   });

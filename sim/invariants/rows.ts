@@ -38,6 +38,7 @@ const vmEvents: Partial<Record<VmStatus, string>> = {
 };
 
 export class RowRules {
+  /** VMs that are not known to be gone. */
   readonly #vms = new Map<string, KnownVm>();
   /** By session: its VM, or null while it waits. */
   readonly #seats = new Map<string, string | null>();
@@ -63,8 +64,7 @@ export class RowRules {
     const counts = new Map<string, number>();
     const ofTenants = new Map<string, number>();
     let [vms, eurPerHour] = [0, 0];
-    for (const vm of tables.vms.values()) {
-      if (vm.status === "TEMPLATE") continue;
+    for (const vm of tables.tracked) {
       const before = this.#vms.get(vm.vmId);
       if (before === undefined) {
         this.#vms.set(vm.vmId, { ...factsOf(vm), toldVersion: 0 });
@@ -92,11 +92,13 @@ export class RowRules {
     if (vmsMax !== null && vms > vmsMax) this.#break("budget", `${vms} VMs of ${vmsMax}`, what);
     if (eurPerHourMax !== null && eurPerHour > eurPerHourMax + 1e-6)
       this.#break("budget", `${eurPerHour} € an hour of ${eurPerHourMax}`, what);
-    for (const vmId of this.#vms.keys())
-      if (!tables.vms.has(vmId)) {
-        if (this.#vms.get(vmId)!.status !== "TERMINATED") this.#break("legal transitions", `${vmId} vanished`, what);
-        this.#vms.delete(vmId);
-      }
+    if (this.#vms.size === tables.tracked.size) return;
+    for (const [vmId, { status }] of this.#vms) {
+      const vm = tables.vms.get(vmId);
+      if (vm !== undefined && tables.tracked.has(vm)) continue;
+      if (status !== "TERMINATED") this.#break("legal transitions", `${vmId} was closed as ${status}`, what);
+      this.#vms.delete(vmId);
+    }
   }
 
   #compare(vm: VmRow, before: KnownVm, due: string[], what: string): void {

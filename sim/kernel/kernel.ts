@@ -10,7 +10,8 @@ const eventsAtOnceMax = 20_000;
 interface Event {
   readonly atMs: number;
   readonly order: number;
-  readonly run: () => void;
+  /** Null: it was called off. */
+  run: (() => void) | null;
 }
 
 export class Kernel {
@@ -32,10 +33,14 @@ export class Kernel {
     return this.#ran;
   }
 
-  /** Whole milliseconds, as the product's clock has them. */
-  after(delayMs: number, run: () => void): void {
+  /** Whole milliseconds, as the product's clock has them. What it answers calls it off. */
+  after(delayMs: number, run: () => void): () => void {
     const atMs = this.#nowMs + Math.max(0, Math.round(delayMs));
-    this.#push({ atMs, order: this.#scheduled++, run });
+    const event: Event = { atMs, order: this.#scheduled++, run };
+    this.#push(event);
+    return () => {
+      event.run = null;
+    };
   }
 
   sleep(ms: number): Promise<void> {
@@ -46,8 +51,8 @@ export class Kernel {
   async run(untilMs: number, stop: () => boolean = () => false): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const step = () => {
-        const next = this.#heap[0];
         if (stop()) return resolve();
+        const next = this.#next();
         if (next === undefined || next.atMs > untilMs) {
           this.#nowMs = Math.max(this.#nowMs, untilMs);
           return resolve();
@@ -58,7 +63,7 @@ export class Kernel {
         this.#nowMs = next.atMs;
         this.#ran += 1;
         try {
-          next.run();
+          next.run?.();
         } catch (error) {
           return reject(error);
         }
@@ -66,6 +71,11 @@ export class Kernel {
       };
       setImmediate(step);
     });
+  }
+
+  #next(): Event | undefined {
+    while (this.#heap[0]?.run === null) this.#pop();
+    return this.#heap[0];
   }
 
   #push(event: Event): void {

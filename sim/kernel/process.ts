@@ -29,13 +29,15 @@ export class Process {
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.kernel.nowMs + Math.ceil(ms));
   }
 
-  after(delayMs: number, run: () => void): void {
+  /** What it answers calls it off. */
+  after(delayMs: number, run: () => void): () => void {
     const due = () => {
       if (!this.#alive) return;
       if (this.running) run();
-      else this.kernel.after(this.#pausedUntilMs - this.kernel.nowMs, due);
+      else cancel = this.kernel.after(this.#pausedUntilMs - this.kernel.nowMs, due);
     };
-    this.kernel.after(delayMs, due);
+    let cancel = this.kernel.after(delayMs, due);
+    return () => cancel();
   }
 
   /** Never resolves after a crash. */

@@ -91,6 +91,13 @@ describe("reconcile", () => {
       [running],
       [["fail", "agent-lost"]],
     ],
+    // Found by the simulation (seed 112): an agent returned between the reading and the verdict.
+    [
+      "marks a VM first, however long its agent was silent",
+      record("READY", { heardAtMs: now - 75_001 }),
+      [running],
+      [["unreachable", null]],
+    ],
     ["lets a draining VM finish", record("DRAINING", { sessions: 1, drainDeadlineAtMs: now + 1 }), [running], []],
     ["ends a drained VM", record("DRAINING"), [running], [["terminate", "drained"]]],
     [

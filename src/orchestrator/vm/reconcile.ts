@@ -177,10 +177,12 @@ function lost(vm: VmRecord, seen: Seen | null): Action | null {
   return fail(vm, lostCode, "The provider no longer has it.");
 }
 
+/** Given up is only who is unreachable already: an agent that returns then changes the version it would be done at. */
 function silence(vm: VmRecord, { lease }: Deadlines, { listeningSinceMs, nowMs }: Times): Action | null {
   if (lease === null) return null;
   const silentMs = nowMs - Math.max(vm.heardAtMs ?? 0, vm.readyAtMs ?? 0, listeningSinceMs);
-  if (silentMs > lease.lostMsMax)
-    return fail(vm, "agent-lost", `Its agent was silent for ${lease.lostMsMax / 1000} s.`);
-  return silentMs > lease.silentMsMax && vm.reachable ? { kind: "unreachable", vm } : null;
+  if (vm.reachable) return silentMs > lease.silentMsMax ? { kind: "unreachable", vm } : null;
+  return silentMs > lease.lostMsMax
+    ? fail(vm, "agent-lost", `Its agent was silent for ${lease.lostMsMax / 1000} s.`)
+    : null;
 }

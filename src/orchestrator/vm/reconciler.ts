@@ -4,7 +4,7 @@
 // Agents are silent while we cannot hear them: before we started, while the database was away, while this machine slept.
 // So silence counts from the last time that passes came regularly.
 import type { ProviderId, RegionId, TemplateId } from "../../contracts/catalog.js";
-import { Problem } from "../../contracts/problems.js";
+import { Problem, type ProblemType } from "../../contracts/problems.js";
 import { bootstrapPrefix } from "../../platform/auth.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Log } from "../../platform/log.js";
@@ -27,6 +27,9 @@ import {
 const bootstrapMs = 10 * 60_000;
 /** Actions done at once: a provider's call may take seconds, the database has few connections. */
 const actionsAtOnce = 16;
+
+/** What an action that came too late is refused for. */
+const fasterOnes: readonly ProblemType[] = ["illegal-transition", "not-found", "stale-version"];
 
 export interface ProviderSite {
   readonly provider: Provider;
@@ -123,7 +126,7 @@ export class Reconciler {
       await this.#do(action);
     } catch (error) {
       // Somebody was faster; the next pass sees what is so.
-      if (error instanceof Problem && (error.type === "illegal-transition" || error.type === "not-found")) return;
+      if (error instanceof Problem && fasterOnes.includes(error.type)) return;
       this.deps.log.error({ err: error, action: action.kind }, "the reconciler could not act: it tries again");
     }
   }
@@ -178,7 +181,8 @@ export class Reconciler {
   }
 
   async #fail(vm: VmRecord, error: { code: FailureReason; message: string }, noCapacity?: NoCapacity): Promise<void> {
-    await this.deps.vms.fail(vm.vmId, error, { noCapacity });
+    // As it was seen: it may have launched, become ready or been heard since.
+    await this.deps.vms.fail(vm.vmId, error, { noCapacity, expected: [vm.version] });
     this.deps.meters.vmFailed(vm.provider, error.code);
   }
 
