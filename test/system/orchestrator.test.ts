@@ -305,7 +305,7 @@ describe("seats", () => {
     expect(body.vms).toHaveLength(2);
     expect(await assign("s3")).toEqual(answers[2]);
     await operator().call(routes.withdraw, { params: { sessionId: "s1" } });
-    expect((await assign("s3")).body).toMatchObject({ position: 2 });
+    await expect.poll(async () => (await assign("s3")).body).toMatchObject({ position: 2 });
   });
 
   test("nobody overtakes who waits, and a seat goes to the first", async () => {

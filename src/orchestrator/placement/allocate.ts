@@ -183,10 +183,7 @@ export class Allocator {
     const { placements } = this.deps;
     for (;;) {
       if (await this.#leaving.push({ sessionId, vmId: null, reason, expected: null })) return true;
-      if (await placements.leaveQueue(sessionId)) {
-        this.#line.changed();
-        return true;
-      }
+      if (await placements.leaveQueue(sessionId)) return true;
       // Between the two its VM may have broken and it waits again, or a VM has taken it: look again.
       if ((await placements.find(sessionId)) === null) return false;
     }

@@ -14,18 +14,11 @@ interface Line {
   readonly standings: ReadonlyMap<string, Standing>;
 }
 
-const noLine: Line = { atMs: Number.NEGATIVE_INFINITY, standings: new Map() };
-
 export class WaitingLine {
-  #line = noLine;
+  #line: Line = { atMs: Number.NEGATIVE_INFINITY, standings: new Map() };
   #next: Promise<Line> | null = null;
 
   constructor(private readonly deps: { placements: Placements; growth: GrowthRules; clock: Clock }) {}
-
-  /** Somebody has left it. */
-  changed(): void {
-    this.#line = noLine;
-  }
 
   /** Null: it does not wait, or very many do before it. */
   async find(sessionId: string): Promise<Standing | null> {
