@@ -151,7 +151,7 @@ export interface Placements {
   waitingDemand(sessionId: string): Promise<Demand | null>;
   readFleet(): Promise<Fleet<OccupiedVm>>;
   someoneWaits(): Promise<boolean>;
-  /** Who waits; of more than 1,000 those whose turns come first. */
+  /** Who waits; of more than 4,000 those whose turns come first. */
   readQueue(): Promise<Queue>;
   /** As the turns are if all can be served, whoever had one in the present round; 1 is next; null: it does not wait. */
   position(sessionId: string): Promise<number | null>;

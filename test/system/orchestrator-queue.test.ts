@@ -4,6 +4,7 @@ import { orchestratorRoutes as routes } from "../../src/contracts/orchestrator.j
 import { fallbackChains } from "../../src/orchestrator/catalog/regions.js";
 import { demandOf, seatSpecOf } from "../../src/orchestrator/placement/demand.js";
 import { PlacementStore } from "../../src/orchestrator/placement/placement-store.js";
+import { queuePassMax } from "../../src/orchestrator/placement/waiting.js";
 import { systemClock } from "../../src/platform/clock.js";
 import { Quotas } from "../../src/platform/quotas.js";
 import {
@@ -108,12 +109,12 @@ test("of more than a pass looks at, each tenant's first are looked at, and those
       const spec = seatSpecOf(sessionId, demand, { cap: undefined, idleMs: 1 });
       return { sessionId, tenant, demand, spec, expiresAt: new Date(Date.now() + 60_000) };
     });
-  await placements.enqueue(rows("greedy", 1_200));
+  await placements.enqueue(rows("greedy", queuePassMax + 200));
   await placements.enqueue(rows("modest", 5));
-  await orchestrator.database.query("update orchestrator.placements set again = true where session_id = 'greedy-1199'");
+  await orchestrator.database.query("update orchestrator.placements set again = true where session_id = 'greedy-4199'");
   const { waiting } = await placements.readQueue();
-  expect(waiting).toHaveLength(1_000);
+  expect(waiting).toHaveLength(queuePassMax);
   expect(waiting.filter(({ tenant }) => tenant === "modest")).toHaveLength(5);
-  expect(waiting.filter(({ again }) => again).map(({ sessionId }) => sessionId)).toEqual(["greedy-1199"]);
+  expect(waiting.filter(({ again }) => again).map(({ sessionId }) => sessionId)).toEqual(["greedy-4199"]);
   expect(await placements.position("modest-4")).toBe(11);
 });

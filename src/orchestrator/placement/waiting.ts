@@ -34,7 +34,7 @@ export interface Queue {
 }
 
 /** How many of the queue one pass looks at; the rest follow when these are placed or gone. */
-export const queuePassMax = 1_000;
+export const queuePassMax = 4_000;
 
 export interface NewVm {
   readonly vmId: string;
