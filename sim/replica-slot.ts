@@ -18,7 +18,7 @@ import type { Stage } from "./stage.js";
 import { Wire } from "./wire.js";
 
 /** Nothing looks again sooner than that without a signal: half of all calls would find nothing to do. */
-const idleMsLeast = 4_000;
+const idleMsLeast = 8_000;
 
 export interface Life {
   readonly process: Process;

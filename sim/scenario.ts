@@ -41,7 +41,7 @@ export function scenarioOf(seed: number): Scenario {
     capacityHoldSeconds: 20,
     capacityHoldSecondsMax: 160,
     budget: { vmsMax: random.whole(18, 32), eurPerHourMax: random.pick([null, null, 20]) },
-    reconcileSeconds: random.pick([10, 15, 15]),
+    reconcileSeconds: random.pick([15, 20]),
     metricsLogSeconds: 3_600,
     retentionDays: 1 / 48,
     pools: [
@@ -63,7 +63,7 @@ export function scenarioOf(seed: number): Scenario {
     bootMsMax: deadlines.bootSecondsMax * 1000,
     arrivalMs: random.between(12_500, 13_500),
     burstMs: random.between(600_000, 1_200_000),
-    burstSessionsMax: random.whole(10, 30),
+    burstSessionsMax: random.whole(10, 25),
     playMs: random.between(240_000, 540_000),
     operatorMs: random.between(150_000, 600_000),
   };
