@@ -186,29 +186,24 @@ export class Agents {
     agent.cloud.end(agent.machine);
   }
 
-  /** All beat at once, which is as hard as it gets; those who reach the same replica share one message. */
+  /** All beat at once, and reach the same replica, which is as hard as it gets. */
   #beatAll(): void {
-    const { kernel, faults } = this.stage;
+    const { kernel, faults, trace } = this.stage;
     kernel.after(beatMs, () => this.#beatAll());
-    const byLife = new Map<Life, Agent[]>();
+    const life = this.network.choose();
+    const beating: Agent[] = [];
     for (const agent of [...this.#agents.values()]) {
       if (!agent.beats || !agent.process.running) continue;
       if (agent.seats.length === 0 && kernel.nowMs - agent.heardAtMs > aloneMsMax) {
-        this.stage.trace.add(`${agent.process.name} ends: it was alone`);
+        trace.add(`${agent.process.name} ends: it was alone`);
         agent.cloud.end(agent.machine);
-        continue;
-      }
-      if (kernel.nowMs < agent.silentUntilMs) continue;
-      const life = this.network.choose();
-      if (life === null || faults.strikes("request-lost", "heartbeat")) continue;
-      const others = byLife.get(life);
-      if (others === undefined) byLife.set(life, [agent]);
-      else others.push(agent);
+      } else if (kernel.nowMs >= agent.silentUntilMs && !faults.strikes("request-lost", "heartbeat"))
+        beating.push(agent);
     }
-    for (const [life, agents] of byLife)
-      life.process.after(this.#random.between(1, 20), () => {
-        for (const agent of agents) void this.#beat(agent, life);
-      });
+    if (life === null || beating.length === 0) return;
+    life.process.after(this.#random.between(1, 20), () => {
+      for (const agent of beating) void this.#beat(agent, life);
+    });
   }
 
   async #beat(agent: Agent, life: Life): Promise<void> {

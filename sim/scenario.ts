@@ -45,15 +45,15 @@ export function scenarioOf(seed: number): Scenario {
     metricsLogSeconds: 3_600,
     retentionDays: 1 / 48,
     pools: [
-      { region: random.pick(regions), bufferSeats: random.whole(0, 4), scaleInSeconds: random.pick([60, 120, 240]) },
-      { templateId: "RTX-4080", bufferPercent: random.pick([0, 25]), scaleInSeconds: 90 },
+      { region: random.pick(regions), bufferSeats: random.whole(0, 4), scaleInSeconds: random.pick([120, 240, 480]) },
+      { templateId: "RTX-4080", bufferPercent: random.pick([0, 25]), scaleInSeconds: 180 },
     ],
     warm: { vms: random.whole(0, 4), templateId: "RTX-4080" },
     deadlines: { local: deadlines, simulated: deadlines },
     tenants: { greedy: { waitingMax: random.pick([null, 25]), vmsMax: 3 }, studio: { vmsMax: 1 } },
   });
   return {
-    replicas: random.pick([1, 2, 2, 2, 2, 3]),
+    replicas: random.pick([1, 1, 2, 2, 2, 2, 2, 3]),
     config,
     regions,
     providers: ["local", "simulated"],
@@ -61,9 +61,9 @@ export function scenarioOf(seed: number): Scenario {
     launchMs: [2_000, random.whole(8_000, 30_000)],
     bootMs: [5_000, random.whole(15_000, 50_000)],
     bootMsMax: deadlines.bootSecondsMax * 1000,
-    arrivalMs: random.between(12_500, 13_500),
+    arrivalMs: random.between(13_000, 13_800),
     burstMs: random.between(600_000, 1_200_000),
-    burstSessionsMax: random.whole(10, 25),
+    burstSessionsMax: random.whole(10, 20),
     playMs: random.between(240_000, 540_000),
     operatorMs: random.between(150_000, 600_000),
   };

@@ -30,7 +30,7 @@ export interface SessionWitness {
 const triesMax = 4;
 const lookMs = { waiting: 15_000, seated: 240_000 };
 /** How long those play on who have a seat when no more come. */
-const lastPlayMs = 180_000;
+const lastPlayMs = 60_000;
 const retryMs = { least: 200, most: 5_000 };
 
 export class Sessions {

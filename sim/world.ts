@@ -72,6 +72,7 @@ export class World {
       told: (event) => this.#delivery.written(event),
     });
     this.#machineRules = new MachineRules(stage, this.#tables, [...this.#clouds.values()], {
+      isClaimed: (vmId, epoch) => this.rows.isClaimed(vmId, epoch),
       canAct: () => this.#canAct(),
       isUp: (machine) => this.#agents.isUp(machine),
     });

@@ -23,15 +23,17 @@ export class MachineRules {
     private readonly stage: Stage,
     private readonly tables: MemoryTables,
     private readonly clouds: readonly Cloud[],
-    private readonly deps: { canAct: () => boolean; isUp: (machine: Machine) => boolean },
+    private readonly deps: {
+      isClaimed: (vmId: string, epoch: number) => boolean;
+      canAct: () => boolean;
+      isUp: (machine: Machine) => boolean;
+    },
   ) {}
 
   /** As the call reaches the cloud. */
   launched({ vmId, epoch }: LaunchSpec): void {
-    const vm = this.tables.vms.get(vmId);
-    if (vm === undefined) this.stage.break("intent before launch", `a machine for ${vmId}, which has no row`);
-    else if (vm.epoch < epoch)
-      this.stage.break("intent before launch", `epoch ${epoch} of ${vmId}, whose row is at ${vm.epoch}`);
+    if (this.deps.isClaimed(vmId, epoch)) return;
+    this.stage.break("intent before launch", `launch ${epoch} of ${vmId} was never written down`);
   }
 
   enrolled(agent: Agent, others: Iterable<Agent>): void {

@@ -42,6 +42,8 @@ export class RowRules {
   readonly #vms = new Map<string, KnownVm>();
   /** By session: its VM, or null while it waits. */
   readonly #seats = new Map<string, string | null>();
+  /** The last launch each VM was ever claimed for: its row goes back to an earlier one whose agent was first. */
+  readonly #claims = new Map<string, number>();
   #seq = 0;
   vmsMade = 0;
 
@@ -59,6 +61,11 @@ export class RowRules {
     this.#checkEvents(due, what);
   }
 
+  /** Whether that launch was written down, now or before. */
+  isClaimed(vmId: string, epoch: number): boolean {
+    return (this.#claims.get(vmId) ?? 0) >= epoch;
+  }
+
   #checkVms(due: string[], what: string): void {
     const { tables } = this;
     const counts = new Map<string, number>();
@@ -66,6 +73,7 @@ export class RowRules {
     let [vms, eurPerHour] = [0, 0];
     for (const vm of tables.tracked) {
       const before = this.#vms.get(vm.vmId);
+      if (vm.epoch > (this.#claims.get(vm.vmId) ?? 0)) this.#claims.set(vm.vmId, vm.epoch);
       if (before === undefined) {
         this.#vms.set(vm.vmId, { ...factsOf(vm), toldVersion: 0 });
         this.vmsMade += 1;
