@@ -1,5 +1,5 @@
 // The command line of the simulation.
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { type Break, breakNames, breaks } from "./breaks.js";
 
 export interface Arguments {
@@ -46,5 +46,3 @@ export function parseArguments(args: readonly string[], workers: number): Argume
   if (options.seed + options.seeds - 1 > seedMax) command.error(`error: seeds end at ${seedMax}`);
   return options;
 }
-
-export { CommanderError };

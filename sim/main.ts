@@ -2,7 +2,8 @@
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { type Arguments, CommanderError, parseArguments } from "./arguments.js";
+import { CommanderError } from "commander";
+import { type Arguments, parseArguments } from "./arguments.js";
 import { faultTable, idleFaults, story, sum, tooQuiet } from "./report.js";
 import { runSeed, type SeedResult } from "./run-seed.js";
 
@@ -39,11 +40,8 @@ async function main(): Promise<number> {
   const idle = args.faults && results.length >= seedsForAllFaults ? idleFaults(results) : [];
   if (idle.length > 0) console.log(`in no seed: ${idle.join(", ")}`);
   if (args.seeds === 1) console.log(`trace hash ${results[0]!.hash}`);
-  const [vms, sessions, events] = [
-    ({ vms }: SeedResult) => vms,
-    ({ sessions }: SeedResult) => sessions,
-    ({ events }: SeedResult) => events,
-  ].map((of) => sum(results.map(of)));
+  const total = (of: (result: SeedResult) => number) => sum(results.map(of));
+  const [vms, sessions, events] = [total((all) => all.vms), total((all) => all.sessions), total((all) => all.events)];
   console.log(`${vms} VMs, ${sessions} sessions, ${events} events of the simulation in ${elapsed(startedAt)}`);
   console.log(`${results.length} seeds run, ${failed.length} invariants broken`);
   return failed.length + idle.length + quiet.length > 0 ? 1 : 0;
