@@ -61,7 +61,7 @@ export function scenarioOf(seed: number): Scenario {
     launchMs: [2_000, random.whole(8_000, 30_000)],
     bootMs: [5_000, random.whole(15_000, 50_000)],
     bootMsMax: deadlines.bootSecondsMax * 1000,
-    arrivalMs: random.between(13_000, 13_800),
+    arrivalMs: random.between(12_000, 12_800),
     burstMs: random.between(600_000, 1_200_000),
     burstSessionsMax: random.whole(10, 20),
     playMs: random.between(240_000, 540_000),
