@@ -16,6 +16,8 @@ import { nextStatus, takesSessions } from "../../src/orchestrator/vm/lifecycle.j
 import { placeOf } from "../../src/orchestrator/vm/vm-rows-store.js";
 import type { MemoryTables, PlacementRow, VmRow } from "./tables.js";
 
+const idOf = ({ placement }: ChosenSeat) => placement.sessionId;
+
 export class MemorySeats implements Seats {
   constructor(private readonly tables: MemoryTables) {}
 
@@ -41,7 +43,9 @@ export class MemorySeats implements Seats {
         }
         return waits ? "queue" : "lost";
       });
-      for (const { seat, vm } of seated) this.#seat(seat, vm, at);
+      // Their tickets are drawn in the order in which PostgreSQL's statement has to insert them.
+      const inserted = seated.toSorted((a, b) => (idOf(a.seat) < idOf(b.seat) ? -1 : 1));
+      for (const { seat, vm } of inserted) this.#seat(seat, vm, at);
       for (const vm of new Set(seated.map(({ vm }) => vm)))
         tables.changeVm(vm, "assigned", { usedUnits: sum(seated, vm) + vm.usedUnits });
       tables.append(

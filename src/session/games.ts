@@ -9,7 +9,8 @@ import type { Clock } from "../platform/clock.js";
 const unlistedPreset: PresetId = "default-standard";
 
 export class Games {
-  #games: readonly GameSummary[] = [];
+  /** Null: never read. */
+  #games: readonly GameSummary[] | null = null;
   #readAt = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -19,21 +20,25 @@ export class Games {
   ) {}
 
   async list(): Promise<readonly GameSummary[]> {
-    if (this.clock.now() - this.#readAt >= this.cacheMs) {
-      const { body } = await this.orchestrator.call(orchestratorRoutes.games);
-      this.#games = body.games;
-      this.#readAt = this.clock.now();
-    }
+    if (this.#games !== null && this.clock.now() - this.#readAt < this.cacheMs) return this.#games;
+    const { body } = await this.orchestrator.call(orchestratorRoutes.games);
+    this.#games = body.games;
+    this.#readAt = this.clock.now();
     return this.#games;
   }
 
   /**
-   * The preset a session of the game runs at when its creator names none.
+   * The preset a session runs at: the one its creator names, else the game's. While the orchestrator is away what was
+   * read last counts: it is asked for a seat next anyway.
    * @throws Problem game-unavailable when no machine can run it
    */
-  async presetOf(gameId: string): Promise<PresetId> {
-    const game = (await this.list()).find((game) => game.gameId === gameId);
+  async presetFor({ gameId, presetId }: { gameId: string; presetId?: PresetId | undefined }): Promise<PresetId> {
+    const games = await this.list().catch((error: unknown) => {
+      if (presetId === undefined && this.#games === null) throw error;
+      return this.#games ?? [];
+    });
+    const game = games.find((game) => game.gameId === gameId);
     if (game?.unavailable) throw new Problem("game-unavailable", `${game.title}: ${game.unavailable}.`);
-    return game?.presetId ?? unlistedPreset;
+    return presetId ?? game?.presetId ?? unlistedPreset;
   }
 }

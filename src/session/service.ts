@@ -61,8 +61,7 @@ export class SessionService {
       return { ...toSession(earlier), ...(await this.ticket(sessionId, tenant)) };
     }
     const { playerId, ...placement } = asked;
-    const gamePresetId = await games.presetOf(placement.gameId);
-    const presetId = placement.presetId ?? gamePresetId;
+    const presetId = await games.presetFor(placement);
     const now = clock.now();
     const intent: SessionRecord = {
       sessionId,

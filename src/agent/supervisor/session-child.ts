@@ -14,6 +14,7 @@ import { type FromChild, fromChild, inRoom, type ToChildInput } from "../session
 import type { Room } from "./room.js";
 
 export const endMsMax = 1_500;
+const lastWordsMsMax = 500;
 
 const program = fileURLToPath(new URL("../session/main.js", import.meta.url));
 const environment = { UV_THREADPOOL_SIZE: "8" };
@@ -46,7 +47,11 @@ export class SessionChild {
       });
       this.#child.on("exit", (code, signal) => {
         const killer = killedBy(code, signal);
-        resolve(this.#failure ?? (killer === null ? `exit code ${code}` : `killed by ${killer}`));
+        const tell = () => resolve(this.#failure ?? (killer === null ? `exit code ${code}` : `killed by ${killer}`));
+        if (!this.#child.connected) return tell();
+        // Its last words may still be on their way.
+        this.#child.once("disconnect", tell);
+        setTimeout(tell, lastWordsMsMax).unref();
       });
     });
     this.#child.on("message", (raw) => this.#receive(raw));
