@@ -369,9 +369,10 @@ async function insertPlacements(db: Queryable, placements: readonly NewPlacement
   );
 }
 
-/** `nth`: of its tenant's. */
+/** `nth`: of its tenant's; one that waits again goes first and is none of them (turns.ts). */
 const waitingRows = `select session_id, tenant, demand, again, ticket, overtaken_at, expires_at,
-  row_number() over (partition by tenant order by ticket) as nth from orchestrator.placements where vm_id is null`;
+  case when again then 0 else row_number() over (partition by tenant, again order by ticket) end as nth
+  from orchestrator.placements where vm_id is null`;
 /** By turns, but for who had one in the present round: enough to choose whom a pass looks at. */
 const lineOrder = "order by again desc, nth, ticket";
 
