@@ -111,7 +111,8 @@ it("plays over UDP, goes on when the credential has expired, and comes back with
     },
     60_000,
   );
-  expect(second).toMatchObject({ local: "relay", protocol: "udp", remote: "relay" });
+  // Over UDP or TCP, whichever was quicker when the link came back.
+  expect(second).toMatchObject({ local: "relay", remote: "relay" });
   await playsAndObeys(page);
 });
 

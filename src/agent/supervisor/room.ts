@@ -7,13 +7,20 @@
 // The session's process itself keeps its rights and the machine's network: it is not contained, the games in it are
 // (games/x11/sandbox.ts). bubblewrap makes the room: as root directly, else by an unprivileged user namespace. Where
 // neither is allowed there is no room, and the agent offers only games that draw in its own process.
+import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { run } from "../../platform/child-process.js";
 
 /** What a session may fill with files: its /tmp is memory. */
 const roomBytesMax = 1024 ** 3;
 const bubblewrap = "/usr/bin/bwrap";
-const packageRoot = fileURLToPath(new URL("../../..", import.meta.url));
+/** Our own files and the packages they load, which may stand in the machine's /tmp, too. */
+const ourFolders = [
+  fileURLToPath(new URL("../../..", import.meta.url)),
+  createRequire(import.meta.url)
+    .resolve("zod")
+    .replace(/\/node_modules\/.*$/, ""),
+];
 
 export type Room =
   /** To be put before the program. */
@@ -36,7 +43,8 @@ function roomCommand(root: boolean): string[] {
   return [
     bubblewrap,
     ...["--dev-bind", "/", "/", "--proc", "/proc"],
-    ...["--size", String(roomBytesMax), "--tmpfs", "/tmp", "--ro-bind", packageRoot, packageRoot],
+    ...["--size", String(roomBytesMax), "--tmpfs", "/tmp"],
+    ...ourFolders.flatMap((folder) => ["--ro-bind", folder, folder]),
     ...["--unshare-pid", "--unshare-ipc", "--die-with-parent"],
     ...(root ? ["--cap-add", "ALL"] : ["--unshare-user"]),
     "--",
