@@ -124,7 +124,8 @@ async function superviseVm(supervision: Supervision): Promise<never> {
   const identity = await enrol(context, bootstrapToken);
   signal.throwIfAborted();
   heard();
-  const capabilities = await proveMachine(context, identity, nursery, room);
+  const found = await proveMachine(context, identity, nursery, room);
+  const capabilities = { ...found, sessionsMax: Math.min(found.sessionsMax, config.sessionsMax ?? found.sessionsMax) };
   const link = new AgentLink({
     ...context,
     identity,

@@ -167,7 +167,7 @@ async function openProviders(
     dir: deps.dataDir,
     agentCommand: config.agentCommand ?? ownAgentCommand,
     environment: config.agentEnvironment,
-    agentSettings: config.agentSettings,
+    agentSettings: { ...config.agentSettings, sessionsMax: config.localSeats ?? undefined },
     urls: { orchestratorUrl: deps.orchestratorUrl(), streamingUrl: deps.streamingUrl() },
     seatsMax: async () => config.localSeats ?? (await vms.learntSessionsMax("local")),
     log,

@@ -30,6 +30,7 @@ const agentConfig = z.object({
     .max(86_400)
     .default(60)
     .describe("Without a control plane and without a player the agent ends itself after so long"),
+  sessionsMax: z.int().min(1).optional().describe("Sessions at most, if the machine is found to carry more"),
   bindAddress: z.string().min(1).optional().describe("The address media uses; default: every one"),
   udpPorts: z
     .object({ begin: udpPort, end: udpPort })
