@@ -14,12 +14,17 @@ const i16 = fc.integer({ min: -32_767, max: 32_767 });
 const wireUnit = fc.integer({ min: 0, max: 65_535 }).map((n) => n / 65_535);
 const wireTrigger = fc.integer({ min: 0, max: 255 }).map((n) => n / 255);
 const wireAxis = i16.map((n) => n / 32_767);
+const i32 = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+const button = { button: fc.integer({ min: 0, max: 4 }), down: fc.boolean() };
 const event: fc.Arbitrary<InputEvent> = fc.oneof(
   fc.record({ kind: fc.constant("key" as const), code: fc.constantFrom(...keyCodes), down: fc.boolean() }),
   fc.record({ kind: fc.constant("mouse-move" as const), dx: i16, dy: i16 }),
   fc.record({ kind: fc.constant("wheel" as const), dx: i16, dy: i16 }),
   fc.record({ kind: fc.constant("mouse-position" as const), x: wireUnit, y: wireUnit }),
-  fc.record({ kind: fc.constant("mouse-button" as const), button: fc.integer({ min: 0, max: 4 }), down: fc.boolean() }),
+  fc.record({ kind: fc.constant("mouse-button" as const), ...button }),
+  fc.record({ kind: fc.constant("mouse-motion" as const), x: i32, y: i32 }),
+  fc.record({ kind: fc.constant("motion-button" as const), ...button, x: i32, y: i32 }),
+  fc.record({ kind: fc.constant("position-button" as const), ...button, x: wireUnit, y: wireUnit }),
   fc.record({
     kind: fc.constant("gamepad" as const),
     index: fc.integer({ min: 0, max: 3 }),

@@ -4,8 +4,12 @@
 //   bytes 1–4   sequence number, u32: one counter per sender for all kinds, wrapping
 //   bytes 5–    the kind's fields, see `inputLayout` below
 //
-// Discrete events (keys, buttons, wheel, relative motion, reset) travel in order and reliably. Full-state events (the
-// pointer's absolute position, a gamepad) may be lost: the newest wins, and an older one that arrives late is dropped.
+// Discrete events (keys, buttons, wheel, reset) travel in order and reliably. Full-state events (where the pointer is, how
+// far it has moved in all, a gamepad) may be lost: the newest wins, and an older one that arrives late is dropped.
+//
+// Relative motion is a state, too: not how far since the last message, but how far in all since the page was opened, in
+// counters that wrap. A lost message costs nothing, the next one has its motion. The two channels have no order between
+// them, so a button says where the pointer was when it went down or up (kinds 8 and 9).
 
 /** `KeyboardEvent.code` values (UI Events, "code"), by wire number: physical keys, whatever the layout. Append only. */
 export const keyCodes = [
@@ -126,8 +130,11 @@ export interface GamepadState {
   readonly axes: readonly [number, number, number, number];
 }
 
-/** Positions are 0–1 of the picture; motion and wheel are CSS pixels (±32,767); `button` as in `MouseEvent.button`. */
-export type InputEvent =
+/**
+ * What a game hears. Positions are 0–1 of the picture; motion and wheel are CSS pixels; `button` as in
+ * `MouseEvent.button`.
+ */
+export type GameInput =
   | { readonly kind: "key"; readonly code: KeyCode; readonly down: boolean }
   | { readonly kind: "mouse-move"; readonly dx: number; readonly dy: number }
   | { readonly kind: "mouse-position"; readonly x: number; readonly y: number }
@@ -136,13 +143,33 @@ export type InputEvent =
   | ({ readonly kind: "gamepad" } & GamepadState)
   | { readonly kind: "reset" };
 
+/** How far the pointer has moved in all: CSS pixels, i32, wrapping. */
+export interface MotionCount {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** What travels: what a game hears, and the forms of motion and buttons that survive loss; a game hears those apart. */
+export type InputEvent =
+  | GameInput
+  | ({ readonly kind: "mouse-motion" } & MotionCount)
+  | ({ readonly kind: "motion-button"; readonly button: number; readonly down: boolean } & MotionCount)
+  | {
+      readonly kind: "position-button";
+      readonly button: number;
+      readonly down: boolean;
+      readonly x: number;
+      readonly y: number;
+    };
+
 export interface InputMessage {
   readonly seq: number;
   readonly event: InputEvent;
 }
 
 /** Kinds of which only the newest matters: they may travel unreliably. */
-export const isStateKind = (kind: InputEvent["kind"]): boolean => kind === "mouse-position" || kind === "gamepad";
+export const isStateKind = (kind: InputEvent["kind"]): boolean =>
+  kind === "mouse-position" || kind === "mouse-motion" || kind === "gamepad";
 export const isState = ({ kind }: InputEvent): boolean => isStateKind(kind);
 
 /** One byte that is no input message, sent every second: the page is alive. */
@@ -153,22 +180,29 @@ export class InputFormatError extends Error {
   override name = "InputFormatError";
 }
 
-interface Field {
+/** One field of a binary message. */
+export interface Field {
   readonly name: string;
   readonly type: keyof typeof typeBytes;
   readonly meaning: string;
 }
-const typeBytes = { u8: 1, u16: 2, i16: 2, u32: 4 } as const;
-const field = (type: Field["type"], name: string, meaning: string): Field => ({ name, type, meaning });
+const typeBytes = { u8: 1, u16: 2, i16: 2, u32: 4, i32: 4 } as const;
+export const field = (type: Field["type"], name: string, meaning: string): Field => ({ name, type, meaning });
 const down = field("u8", "down", "1 pressed, 0 let go");
 const axis = (name: string) => field("i16", name, "−32,767 to 32,767");
+const button = field("u8", "button", "0–4 as in `MouseEvent.button`");
+const position = [field("u16", "x", "0–65,535 of the picture's width"), field("u16", "y", "of its height")] as const;
+const motion = [
+  field("i32", "x", "CSS pixels to the right, in all since the page was opened, wrapping"),
+  field("i32", "y", "and down"),
+] as const;
 
 /** The fields of each kind from byte 5 on; a kind's number is its place here. Append only. */
 export const inputLayout = {
   key: [field("u8", "code", "the key's number"), down],
   "mouse-move": [field("i16", "dx", "CSS pixels to the right"), field("i16", "dy", "CSS pixels down")],
-  "mouse-position": [field("u16", "x", "0–65,535 of the picture's width"), field("u16", "y", "of its height")],
-  "mouse-button": [field("u8", "button", "0–4 as in `MouseEvent.button`"), down],
+  "mouse-position": position,
+  "mouse-button": [button, down],
   wheel: [field("i16", "dx", "CSS pixels to the right"), field("i16", "dy", "CSS pixels down")],
   gamepad: [
     field("u8", "index", "0–3"),
@@ -182,6 +216,9 @@ export const inputLayout = {
     axis("rightY"),
   ],
   reset: [],
+  "mouse-motion": motion,
+  "motion-button": [button, down, ...motion],
+  "position-button": [button, down, ...position],
 } as const satisfies Record<InputEvent["kind"], readonly Field[]>;
 
 export const fieldBytes = (fields: readonly Field[]): number =>
@@ -221,9 +258,22 @@ export function encodeInput({ seq, event }: InputMessage): Uint8Array {
       view.setUint16(5, unit16(event.x), true);
       view.setUint16(7, unit16(event.y), true);
       break;
+    case "mouse-motion":
+      view.setInt32(5, event.x, true);
+      view.setInt32(9, event.y, true);
+      break;
     case "mouse-button":
-      view.setUint8(5, event.button);
-      view.setUint8(6, event.down ? 1 : 0);
+      setButton(view, event);
+      break;
+    case "motion-button":
+      setButton(view, event);
+      view.setInt32(7, event.x, true);
+      view.setInt32(11, event.y, true);
+      break;
+    case "position-button":
+      setButton(view, event);
+      view.setUint16(7, unit16(event.x), true);
+      view.setUint16(9, unit16(event.y), true);
       break;
     case "gamepad":
       view.setUint8(5, event.index);
@@ -236,6 +286,11 @@ export function encodeInput({ seq, event }: InputMessage): Uint8Array {
       break;
   }
   return bytes;
+}
+
+function setButton(view: DataView, { button, down }: { readonly button: number; readonly down: boolean }): void {
+  view.setUint8(5, button);
+  view.setUint8(6, down ? 1 : 0);
 }
 
 /** @throws InputFormatError on an unknown kind, a wrong length, or a field out of its range. */
@@ -260,11 +315,14 @@ function decodeBody(kind: InputEvent["kind"], view: DataView): InputEvent {
       return { kind, dx: view.getInt16(5, true), dy: view.getInt16(7, true) };
     case "mouse-position":
       return { kind, x: view.getUint16(5, true) / 65_535, y: view.getUint16(7, true) / 65_535 };
-    case "mouse-button": {
-      const button = view.getUint8(5);
-      if (button > 4) throw new InputFormatError(`unknown mouse button ${button}`);
-      return { kind, button, down: flag(view.getUint8(6)) };
-    }
+    case "mouse-motion":
+      return { kind, x: view.getInt32(5, true), y: view.getInt32(9, true) };
+    case "mouse-button":
+      return { kind, ...buttonIn(view) };
+    case "motion-button":
+      return { kind, ...buttonIn(view), x: view.getInt32(7, true), y: view.getInt32(11, true) };
+    case "position-button":
+      return { kind, ...buttonIn(view), x: view.getUint16(7, true) / 65_535, y: view.getUint16(9, true) / 65_535 };
     case "gamepad": {
       const index = view.getUint8(5);
       if (index > 3) throw new InputFormatError(`gamepad ${index} of 4`);
@@ -281,6 +339,12 @@ function decodeBody(kind: InputEvent["kind"], view: DataView): InputEvent {
     case "reset":
       return { kind };
   }
+}
+
+function buttonIn(view: DataView): { button: number; down: boolean } {
+  const button = view.getUint8(5);
+  if (button > 4) throw new InputFormatError(`unknown mouse button ${button}`);
+  return { button, down: flag(view.getUint8(6)) };
 }
 
 function flag(value: number): boolean {

@@ -1,7 +1,8 @@
 // The generated part of docs/protocol.md: every message with its fields, every limit, close code and input layout, made
 // from the schemas and tables that the program runs by. It cannot say anything the sockets do not do.
 import * as z from "zod";
-import { fieldBytes, inputHeaderBytes, inputLayout, isStateKind, keepalive, keyCodes } from "./input.js";
+import { type Field, fieldBytes, inputHeaderBytes, inputLayout, isStateKind, keepalive, keyCodes } from "./input.js";
+import { rumbleBytes, rumbleKind, rumbleLayout } from "./rumble.js";
 import { closeCodes, fromAgent, fromPlayer, hello, signallingLimits, toAgent, toPlayer } from "./signalling.js";
 
 /** As much of JSON Schema as our messages use. */
@@ -160,17 +161,25 @@ function inputSections(): string[] {
   const rows = Object.entries(inputLayout).map(([kind, fields], number) => [
     String(number),
     kind,
-    fields.map(({ name, type, meaning }) => `${type} ${name}: ${meaning}`).join("; ") || "none",
+    fieldWords(fields) || "none",
     String(inputHeaderBytes + fieldBytes(fields)),
     isStateKind(kind as keyof typeof inputLayout) ? "`state`" : "`input`",
   ]);
   return [
     table(["kind", "name", "fields", "bytes", "channel"], rows),
     `The single byte 0x${keepalive.toString(16)} on \`input\` or the control socket is a keep-alive, sent every second.`,
+    "Machine → page, on `input` in the other direction:",
+    table(
+      ["kind", "name", "fields from byte 1", "bytes"],
+      [[String(rumbleKind), "rumble", fieldWords(rumbleLayout), String(rumbleBytes)]],
+    ),
     "Keys are `KeyboardEvent.code` by number, physical keys whatever the layout:",
     keyCodes.map((code, number) => `${number} ${code}`).join(" · "),
   ];
 }
+
+const fieldWords = (fields: readonly Field[]) =>
+  fields.map(({ name, type, meaning }) => `${type} ${name}: ${meaning}`).join("; ");
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;

@@ -31,6 +31,16 @@ export interface PlayerEvents {
   interrupted: Record<string, never>;
   /** The way input takes, once it is open. */
   control: { readonly transport: "data-channel" | "websocket" };
+  /** The pointer was locked, or let go (null). `unadjusted`: its motion comes without the system's acceleration. */
+  pointer: { readonly locked: { readonly unadjusted: boolean } | null };
+  /** The game rumbles. `felt`: a gamepad does; else the page may let the phone vibrate. Strengths are 0–1. */
+  rumble: {
+    readonly index: number;
+    readonly strong: number;
+    readonly weak: number;
+    readonly durationMs: number;
+    readonly felt: boolean;
+  };
   /** The browser wants a click before it plays sound: offer a button that calls `enableSound`. */
   soundBlocked: Record<string, never>;
   /** Once a second while connected. */
@@ -47,6 +57,8 @@ export interface Player {
   releaseInput(): void;
   enableSound(): Promise<void>;
   muted: boolean;
+  /** Whether gamepads rumble when the game says so; true at first. */
+  rumble: boolean;
   /** Ends the session; `ended` follows. False: not connected to say so, end it over HTTP. */
   end(): boolean;
   /** Leaves without ending: the session waits for its grace time. Emits nothing. */

@@ -19,6 +19,8 @@ export type ConnectionFailure = "no-answer" | "network-blocked" | "unsupported";
 export interface ConnectionHandlers {
   candidate(candidate: IceCandidate): void;
   track(track: MediaStreamTrack): void;
+  /** What the machine says on the input channel. */
+  rumble(bytes: Uint8Array): void;
   connected(): void;
   /** No packets for some seconds; `connected` or `failed` follows. */
   interrupted(): void;
@@ -48,6 +50,8 @@ export class Connection {
     this.#peer.addTransceiver("audio", { direction: "recvonly" });
     this.input = this.#peer.createDataChannel("input", { ordered: true });
     this.state = this.#peer.createDataChannel("state", { ordered: false, maxRetransmits: 0 });
+    this.input.binaryType = "arraybuffer";
+    this.input.onmessage = ({ data }) => data instanceof ArrayBuffer && handlers.rumble(new Uint8Array(data));
     this.input.onclose = () => this.#lostTouch(channelClosedMsMax);
     this.#peer.ontrack = ({ track, receiver }) => {
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
@@ -101,7 +105,7 @@ export class Connection {
   close(): void {
     clearTimeout(this.#deadline);
     clearInterval(this.#keepalive);
-    this.input.onclose = null;
+    this.input.onclose = this.input.onmessage = null;
     this.#peer.ontrack = this.#peer.onicecandidate = this.#peer.onconnectionstatechange = null;
     this.#peer.close();
   }

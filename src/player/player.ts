@@ -7,7 +7,8 @@
 // signalling socket does not touch media that flows; lost media is replaced by a new connection, through the resume
 // secret, until the session's end or `reconnectMsMax`. The page keeps the secret from `welcome` to survive a reload.
 import "./no-eval.js";
-import type { InputEvent, KeyCode } from "../contracts/input.js";
+import type { KeyCode } from "../contracts/input.js";
+import { decodeRumble, type Rumble, RumbleFormatError } from "../contracts/rumble.js";
 import type { IceServer } from "../contracts/session.js";
 import type { Hello, StreamInfo, ToPlayer } from "../contracts/signalling.js";
 import type { Credential, Player, PlayerEvents, PlayerOptions, ProblemKind, Target } from "./api.js";
@@ -42,6 +43,7 @@ class PlayerSession implements Player {
   readonly #devices: Devices;
   readonly #sound = new Sound(() => this.#events.emit("soundBlocked", {}));
   readonly #closed = new AbortController();
+  rumble = true;
   #credential: Credential;
   #iceServers: IceServer[];
   #stream: StreamInfo | null = null;
@@ -77,8 +79,9 @@ class PlayerSession implements Player {
     const sender = new InputSender(() => this.#ways.current);
     this.#devices = new Devices({
       video: options.video,
-      send: (event: InputEvent) => sender.send(event),
+      send: sender.send,
       wantsLock: () => this.#stream?.pointer === "relative",
+      lockChanged: (locked) => this.#events.emit("pointer", { locked }),
     });
   }
 
@@ -196,6 +199,7 @@ class PlayerSession implements Player {
       {
         candidate: (candidate) => this.#signalling.send({ type: "candidate", candidate }),
         track: (track) => this.#show(track),
+        rumble: (bytes) => this.#rumbles(bytes),
         connected: () => this.#connected(connection),
         interrupted: () => this.#events.emit("interrupted", {}),
         failed: (why) => this.#connectionFailed(why),
@@ -226,8 +230,22 @@ class PlayerSession implements Player {
   }
 
   #inputReady(transport: "data-channel" | "websocket"): void {
-    this.#devices.release();
+    this.#devices.begin();
     this.#events.emit("control", { transport });
+  }
+
+  #rumbles(bytes: Uint8Array): void {
+    if (!this.rumble) return;
+    let rumble: Rumble;
+    try {
+      rumble = decodeRumble(bytes);
+    } catch (error) {
+      // A machine newer than this page may say more.
+      if (error instanceof RumbleFormatError) return;
+      throw error;
+    }
+    const felt = this.#devices.rumble(rumble);
+    this.#events.emit("rumble", { ...rumble, felt });
   }
 
   #connectionFailed(why: ConnectionFailure): void {

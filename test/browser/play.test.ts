@@ -176,6 +176,8 @@ describe("a person with a phone", () => {
     await finger("touchStart", 0.85);
     expect(await shipMovesWhile(page, "a thumb on the right", async () => {})).toBeGreaterThan(0.1);
     await finger("touchEnd");
+    // The bar has gone meanwhile: a tap on the picture brings it back.
+    await page.touchscreen.tap(195, 300);
     await page.locator("#end").tap();
     await until("the session has ended", async () => ended(await newest()));
   });

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { findRoom } from "../../src/agent/supervisor/room.js";
 import type { GameProgram, VideoMode, X11Program } from "../../src/contracts/catalog.js";
-import type { InputEvent, KeyCode } from "../../src/contracts/input.js";
+import type { GameInput, KeyCode } from "../../src/contracts/input.js";
 import { listProcesses } from "../../src/platform/process-identity.js";
 
 const program = join(import.meta.dirname, "../system/run-x11-game.mjs");
@@ -40,7 +40,7 @@ export class X11Room {
   }
 
   missing = (programs: readonly GameProgram[]) => this.#ask<Record<string, string>>("missing", programs);
-  input = (event: InputEvent) => this.#ask<void>("input", event);
+  input = (event: GameInput) => this.#ask<void>("input", event);
   draw = () => this.#ask<Uint8Array>("draw");
   rest = () => this.#ask<void>("rest");
   exited = () => this.#ask<string>("exited");

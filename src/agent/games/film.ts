@@ -1,7 +1,7 @@
 // A game that costs nothing to draw: prerecorded frames, shown one after another, over and over, in silence. For benches
 // that must measure what comes after drawing.
 import type { VideoMode } from "../../contracts/catalog.js";
-import type { InputEvent } from "../../contracts/input.js";
+import type { GameInput } from "../../contracts/input.js";
 import type { GameSource } from "./game-source.js";
 
 export class Film implements GameSource {
@@ -21,7 +21,7 @@ export class Film implements GameSource {
     this.#frames = frames;
   }
 
-  input(_event: InputEvent): void {}
+  input(_event: GameInput): void {}
 
   draw(picture: Uint8Array): void {
     picture.set(this.#frames[this.#next]!);
@@ -39,7 +39,7 @@ export class Film implements GameSource {
 export async function recordFilm(
   source: GameSource,
   count: number,
-  inputAt: (frame: number) => InputEvent | undefined = () => undefined,
+  inputAt: (frame: number) => GameInput | undefined = () => undefined,
 ): Promise<Uint8Array[]> {
   const { width, height, fps } = source.mode;
   const frames: Uint8Array[] = [];

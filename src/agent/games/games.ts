@@ -1,6 +1,6 @@
 // The games this agent can run without anything installed, by the catalogue's game id.
 import type { VideoMode } from "../../contracts/catalog.js";
-import type { InputEvent } from "../../contracts/input.js";
+import type { GameInput } from "../../contracts/input.js";
 import { type DemoArt, DemoGame, paintArt } from "./demo/demo.js";
 import { Film, recordFilm } from "./film.js";
 import type { GameSource } from "./game-source.js";
@@ -15,7 +15,7 @@ const filmFrames = 120;
 const filmSeed = 7;
 
 /** The film's player: fires all the time and flies from side to side. */
-function filmInput(frame: number): InputEvent | undefined {
+function filmInput(frame: number): GameInput | undefined {
   if (frame === 0) return { kind: "key", code: "Space", down: true };
   if (frame % 60 === 10) return { kind: "key", code: "ArrowLeft", down: frame % 120 === 10 };
   if (frame % 60 === 40) return { kind: "key", code: "ArrowRight", down: frame % 120 === 40 };

@@ -1,6 +1,6 @@
 // What the player holds, and how to let go of it: when a connection is lost nobody sends the key-up any more, and a game
 // that never hears it runs into the wall for ever. Pure: the state is a value.
-import type { InputEvent, KeyCode } from "../../contracts/input.js";
+import type { GameInput, KeyCode } from "../../contracts/input.js";
 
 export interface Held {
   readonly keys: ReadonlySet<KeyCode>;
@@ -12,7 +12,7 @@ export interface Held {
 export const nothingHeld: Held = { keys: new Set(), buttons: new Set(), pads: new Set() };
 
 /** What is held after the event. */
-export function hold(held: Held, event: InputEvent): Held {
+export function hold(held: Held, event: GameInput): Held {
   switch (event.kind) {
     case "key":
       return { ...held, keys: toggled(held.keys, event.code, event.down) };
@@ -28,7 +28,7 @@ export function hold(held: Held, event: InputEvent): Held {
 }
 
 /** The events that let go of everything held. */
-export function releases(held: Held): InputEvent[] {
+export function releases(held: Held): GameInput[] {
   return [
     ...[...held.keys].map((code) => ({ kind: "key", code, down: false }) as const),
     ...[...held.buttons].map((button) => ({ kind: "mouse-button", button, down: false }) as const),
@@ -38,7 +38,7 @@ export function releases(held: Held): InputEvent[] {
 
 const rest = { buttons: 0, leftTrigger: 0, rightTrigger: 0, axes: [0, 0, 0, 0] } as const;
 
-const atRest = (pad: InputEvent & { kind: "gamepad" }) =>
+const atRest = (pad: GameInput & { kind: "gamepad" }) =>
   pad.buttons === 0 && pad.leftTrigger === 0 && pad.rightTrigger === 0 && pad.axes.every((axis) => axis === 0);
 
 function toggled<T>(set: ReadonlySet<T>, value: T, on: boolean): ReadonlySet<T> {

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   decodeInput,
   encodeInput,
+  type GameInput,
   type InputEvent,
   InputFormatError,
   isState,
@@ -11,9 +12,9 @@ import {
 import { hold, nothingHeld, releases } from "./held.js";
 import { isKeepalive, PlayerInput } from "./player-input.js";
 
-const key = (code: (typeof keyCodes)[number], down: boolean): InputEvent => ({ kind: "key", code, down });
-const position = (x: number): InputEvent => ({ kind: "mouse-position", x, y: 0 });
-const pad = (index: number, buttons: number, x = 0): InputEvent => ({
+const key = (code: (typeof keyCodes)[number], down: boolean): GameInput => ({ kind: "key", code, down });
+const position = (x: number): GameInput => ({ kind: "mouse-position", x, y: 0 });
+const pad = (index: number, buttons: number, x = 0): GameInput => ({
   kind: "gamepad",
   index,
   buttons,
@@ -21,7 +22,7 @@ const pad = (index: number, buttons: number, x = 0): InputEvent => ({
   rightTrigger: 0,
   axes: [x, 0, 0, 0],
 });
-const anyEvent: fc.Arbitrary<InputEvent> = fc.oneof(
+const anyEvent: fc.Arbitrary<GameInput> = fc.oneof(
   fc.record({ kind: fc.constant("key" as const), code: fc.constantFrom(...keyCodes.slice(0, 6)), down: fc.boolean() }),
   fc.record({ kind: fc.constant("mouse-button" as const), button: fc.nat(4), down: fc.boolean() }),
   fc.tuple(fc.nat(3), fc.nat(3), fc.constantFrom(-1, 0, 1)).map(([index, buttons, x]) => pad(index, buttons, x)),
@@ -90,6 +91,14 @@ describe("a player's input", () => {
     expect(input.release()).toEqual([]);
   });
 
+  it("hears nothing new in a gamepad that only repeats itself, until it was released", () => {
+    const input = new PlayerInput();
+    expect(receive(input, 1, pad(0, 1))).toEqual([pad(0, 1)]);
+    expect(receive(input, 2, pad(0, 1))).toEqual([]);
+    receive(input, 3, { kind: "reset" });
+    expect(receive(input, 4, pad(0, 1))).toEqual([pad(0, 1)]);
+  });
+
   it("counts across the wrap of the sequence number", () => {
     const input = new PlayerInput();
     receive(input, 0xffff_ffff, position(0));
@@ -130,6 +139,103 @@ describe("a player's input", () => {
           expect(lastOf(applied)).toEqual(lastOf(sent));
         },
       ),
+    );
+  });
+});
+
+describe("a player's mouse", () => {
+  const motion = (x: number, y = 0): InputEvent => ({ kind: "mouse-motion", x, y });
+  const button = (down: boolean): GameInput => ({ kind: "mouse-button", button: 0, down });
+  const click = (x: number, down = true): InputEvent => ({ kind: "motion-button", button: 0, down, x, y: 0 });
+  const move = (dx: number): GameInput => ({ kind: "mouse-move", dx, dy: 0 });
+
+  it("moves by what its counters differ, the first of which only says where counting starts", () => {
+    const input = new PlayerInput();
+    expect(receive(input, 1, motion(500))).toEqual([]);
+    expect(receive(input, 2, motion(503, 4))).toEqual([{ kind: "mouse-move", dx: 3, dy: 4 }]);
+    expect(receive(input, 9, motion(510, 4))).toEqual([move(7)]);
+    expect(receive(input, 8, motion(509, 4))).toEqual([]);
+  });
+
+  it("counts across the wrap of its counters", () => {
+    const input = new PlayerInput();
+    receive(input, 1, motion(2 ** 31 - 2));
+    expect(receive(input, 2, motion(-(2 ** 31) + 3))).toEqual([move(5)]);
+  });
+
+  it("has also moved by what a later message was overtaken by at the start", () => {
+    const input = new PlayerInput();
+    expect(receive(input, 5, motion(30))).toEqual([]);
+    expect(receive(input, 4, motion(10))).toEqual([move(20)]);
+  });
+
+  it("clicks where it was, though newer motion came first: it goes back for it", () => {
+    const input = new PlayerInput();
+    receive(input, 1, motion(0));
+    expect(receive(input, 3, motion(50))).toEqual([move(50)]);
+    expect(receive(input, 2, click(20))).toEqual([move(-30), button(true), move(30)]);
+  });
+
+  it("clicks at the position of the click, whether the position itself arrived or not", () => {
+    const input = new PlayerInput();
+    const at = (x: number, down: boolean): InputEvent => ({ kind: "position-button", button: 0, down, x, y: 0 });
+    expect(receive(input, 2, at(1, true))).toEqual([position(1), button(true)]);
+    receive(input, 4, position(0));
+    expect(receive(input, 3, at(1, false))).toEqual([position(1), button(false), position(0)]);
+    expect(receive(input, 3, at(1, false))).toEqual([]);
+  });
+
+  it("ends where it was moved to and clicked where it was clicked, whatever is lost or late on the way", () => {
+    interface Message {
+      readonly event: InputEvent;
+      readonly lost: boolean;
+      /** How many messages may overtake it on the unreliable channel. */
+      readonly late: number;
+    }
+    const step = fc.record({
+      dx: fc.integer({ min: -40, max: 40 }),
+      press: fc.boolean(),
+      lost: fc.boolean(),
+      late: fc.nat(6),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 40 }), fc.integer(), (steps, start) => {
+        let x = start | 0;
+        let down = false;
+        const clicks: number[] = [];
+        const sent: Message[] = [{ event: motion(x), lost: false, late: 0 }];
+        for (const { dx, press, lost, late } of steps) {
+          x = (x + dx) | 0;
+          if (press) {
+            down = !down;
+            clicks.push((x - start) | 0);
+          }
+          sent.push(press ? { event: click(x, down), lost: false, late } : { event: motion(x), lost, late });
+        }
+        sent.push({ event: motion(x), lost: false, late: 0 });
+
+        // Buttons keep their order among themselves, however late they are: their channel is ordered.
+        let orderedUntil = 0;
+        const arrivals = sent
+          .map(({ event, lost, late }, seq) => {
+            const at = event.kind === "motion-button" ? Math.max(orderedUntil, seq + late) : seq + late;
+            if (event.kind === "motion-button") orderedUntil = at;
+            return { event, lost, seq, at };
+          })
+          .filter(({ lost }) => !lost)
+          .sort((a, b) => a.at - b.at || a.seq - b.seq);
+
+        const input = new PlayerInput();
+        let at = 0;
+        const clickedAt: number[] = [];
+        for (const { event, seq } of arrivals)
+          for (const told of receive(input, seq, event)) {
+            if (told.kind === "mouse-move") at += told.dx;
+            if (told.kind === "mouse-button") clickedAt.push(at);
+          }
+        expect(at).toBe((x - start) | 0);
+        expect(clickedAt).toEqual(clicks);
+      }),
     );
   });
 });

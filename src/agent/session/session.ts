@@ -64,6 +64,7 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    options.source.onRumble?.((rumble) => this.#player?.peer.sendRumble(rumble));
     this.#housekeeping = setInterval(() => this.#check(performance.now()), livenessLimits.checkMs);
   }
 

@@ -1,6 +1,6 @@
 // One WebRTC connection to a browser, by libdatachannel: the browser offers, we answer; video and sound go out as RTP
 // we packetise ourselves, input comes in on two data channels the browser opens ("input": ordered and reliable,
-// "state": unordered, never repeated).
+// "state": unordered, never repeated), rumble goes back on "input".
 //
 // The order of calls is the one that works: remote description, then tracks with the
 // browser's own payload types, then the answer. An agent that offers loses a race of DTLS against its fingerprint.
@@ -9,6 +9,7 @@
 // inside worker threads: main thread of a process only.
 import { randomInt } from "node:crypto";
 import { Audio, type DataChannel, PeerConnection, type Track, Video } from "node-datachannel";
+import { encodeRumble, type Rumble } from "../../contracts/rumble.js";
 import type { IceCandidate } from "../../contracts/signalling.js";
 import { type AccessUnit, videoClockRate } from "../encode/video-encoder.js";
 import { soundFormat } from "../games/game-source.js";
@@ -158,6 +159,18 @@ export class Peer {
 
   sendSound(payload: Buffer, timestamp: number, nowMs: number): void {
     this.#whileOpen(this.#soundTrack, () => this.#sound?.sendPayload(payload, timestamp, nowMs));
+  }
+
+  /** On the page's "input" channel, in reverse; dropped while that is not open. */
+  sendRumble(rumble: Rumble): void {
+    const channel = this.#channels.find((open) => open.getLabel() === "input");
+    if (this.#ended || channel === undefined || !channel.isOpen()) return;
+    try {
+      channel.sendMessageBinary(encodeRumble(rumble));
+    } catch (error) {
+      // Closed by its own thread since it was asked.
+      if (channel.isOpen()) throw error;
+    }
   }
 
   /** Resolves when the native side is gone; keep the peer until then. */

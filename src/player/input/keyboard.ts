@@ -1,6 +1,7 @@
 // Physical keys, held and released once each: auto-repeat is the game's business, not the wire's.
-import type { InputEvent, KeyCode } from "../../contracts/input.js";
+import type { KeyCode } from "../../contracts/input.js";
 import { gameKey } from "./keys.js";
+import type { SendInput } from "./sender.js";
 
 /** Where typing means something else than playing. */
 const controls = "button, a[href], input, select, textarea, summary, dialog, [contenteditable]";
@@ -8,7 +9,7 @@ const controls = "button, a[href], input, select, textarea, summary, dialog, [co
 export class Keyboard {
   readonly #held = new Set<KeyCode>();
 
-  constructor(private readonly send: (event: InputEvent) => boolean) {}
+  constructor(private readonly send: SendInput) {}
 
   /** Listens on the window until `signal` aborts. */
   listen(signal: AbortSignal): void {

@@ -1,69 +1,80 @@
 // The mouse on the video. Games that ask for relative motion get the pointer locked by the first click; while it is
 // not locked, and for all others, absolute positions are sent. A finger is an absolute pointer with one button.
+//
+// Where the browser has `pointerrawupdate` (secure contexts), motion is read as the mouse reports it, up to 16 ms before
+// the frame's `pointermove`, which then only flushes what was held back. Each event's own movement already holds that of
+// its coalesced events (Pointer Events §4.1.3), so these are not read: nothing is counted twice.
 import type { InputEvent } from "../../contracts/input.js";
-import { MotionSum, motionMsMin, positionOnPicture, wheelPixels } from "./pointer-geometry.js";
+import { MotionTotal, motionMsMin, positionOnPicture, WheelSum } from "./pointer-geometry.js";
+import { type LockedPointer, PointerLock } from "./pointer-lock.js";
+import type { SendInput } from "./sender.js";
 
 export interface MouseOptions {
   readonly video: HTMLVideoElement;
-  readonly send: (event: InputEvent) => boolean;
+  readonly send: SendInput;
   /** Whether the game wants the pointer locked. */
   readonly wantsLock: () => boolean;
-  /** The lock ended, by Escape, by the system or because the window lost focus. */
-  readonly lockLost: () => void;
+  /** The pointer was locked, or let go: by Escape, by the system or because the window lost focus. */
+  readonly lockChanged: (locked: LockedPointer | null) => void;
 }
 
 export class Mouse {
   readonly #options: MouseOptions;
-  readonly #motion = new MotionSum();
+  readonly #lock: PointerLock;
+  readonly #motion = new MotionTotal();
+  readonly #wheel = new WheelSum();
   readonly #down = new Set<number>();
   #placed = { atMs: 0, x: -1, y: -1 };
 
   constructor(options: MouseOptions) {
     this.#options = options;
+    this.#lock = new PointerLock(options.video, options.lockChanged);
   }
 
   /** Listens on the video until `signal` aborts, then lets the pointer go. */
   listen(signal: AbortSignal): void {
-    const { video, send, lockLost } = this.#options;
+    const { video } = this.#options;
     const on = { signal };
-    // Raw updates come as the mouse reports, not once a frame: up to 16 ms earlier. They need a secure context.
     const raw = "onpointerrawupdate" in video;
     if (raw) video.addEventListener("pointerrawupdate", (event) => this.#moved(event as PointerEvent), on);
     video.addEventListener("pointermove", (event) => this.#movedByFrame(event, raw), on);
     video.addEventListener("pointerdown", (event) => this.#pressed(event), on);
-    window.addEventListener("pointerup", (event) => this.#button(event.button, false), on);
-    window.addEventListener("pointercancel", () => this.#releaseAll(), on);
+    window.addEventListener("pointerup", (event) => event.isPrimary && this.#button(event, event.button, false), on);
+    window.addEventListener("pointercancel", (event) => event.isPrimary && this.#releaseAll(), on);
     video.addEventListener("contextmenu", (event) => event.preventDefault(), on);
-    const wheel = (event: WheelEvent) => {
-      event.preventDefault();
-      send({ kind: "wheel", ...wheelPixels(event) });
-    };
-    video.addEventListener("wheel", wheel, { signal, passive: false });
-    document.addEventListener("pointerlockchange", () => !this.#locked && lockLost(), on);
-    signal.addEventListener("abort", () => this.#locked && document.exitPointerLock(), { once: true });
+    video.addEventListener("wheel", (event) => this.#turned(event), { signal, passive: false });
+    // The fourth and fifth buttons go back and forward otherwise, the third scrolls or pastes.
+    for (const name of ["mousedown", "mouseup", "auxclick"] as const)
+      window.addEventListener(name, (event) => event.button > 0 && this.#isOurs(event) && event.preventDefault(), on);
+    this.#lock.listen(signal);
   }
 
+  /** Lets go of its buttons; the caller sends `reset`. */
   forget(): void {
     this.#down.clear();
-    this.#motion.clear();
   }
 
-  get #locked(): boolean {
-    return document.pointerLockElement === this.#options.video;
+  /** Tells for certain where counting starts: what is counted from here on is not lost by a first message that is. */
+  begin(): void {
+    this.#options.send({ kind: "mouse-motion", ...this.#motion.count }, true);
+  }
+
+  #isOurs({ target }: Event): boolean {
+    return this.#lock.locked !== null || target === this.#options.video;
   }
 
   #pressed(event: PointerEvent): void {
     const { video, wantsLock } = this.#options;
     event.preventDefault();
+    if (!event.isPrimary) return;
     video.focus({ preventScroll: true });
     if (event.pointerType !== "mouse") video.setPointerCapture(event.pointerId);
-    else if (wantsLock() && !this.#locked) void lockPointer(video);
-    if (!this.#locked) this.#place(event);
-    this.#button(event.button, true);
+    else if (wantsLock() && this.#lock.locked === null) void this.#lock.request();
+    this.#button(event, event.button, true);
   }
 
   #moved(event: PointerEvent): void {
-    if (this.#locked) {
+    if (this.#lock.locked !== null) {
       this.#motion.add(event.movementX, event.movementY);
       this.#sendMotion(false);
     } else if (performance.now() - this.#placed.atMs >= motionMsMin) this.#place(event);
@@ -71,50 +82,63 @@ export class Mouse {
 
   // What raw updates held back goes out with the frame, so that the last stretch of a movement is never missing.
   #movedByFrame(event: PointerEvent, raw: boolean): void {
+    const locked = this.#lock.locked !== null;
+    if (locked && !raw) this.#motion.add(event.movementX, event.movementY);
     // A button that changes while another is held arrives as a move (Pointer Events §10, chorded buttons).
-    if (event.button >= 0) this.#button(event.button, (event.buttons & buttonBit(event.button)) !== 0);
-    if (this.#locked) {
-      if (!raw) this.#motion.add(event.movementX, event.movementY);
-      this.#sendMotion(true);
-    } else this.#place(event);
+    if (event.button >= 0) this.#button(event, event.button, (event.buttons & buttonBit(event.button)) !== 0);
+    if (locked) this.#sendMotion(true);
+    else this.#place(event);
+  }
+
+  #turned(event: WheelEvent): void {
+    event.preventDefault();
+    const turned = this.#wheel.turn(event);
+    if (turned !== null) this.#options.send({ kind: "wheel", ...turned });
   }
 
   #releaseAll(): void {
-    for (const button of [...this.#down]) this.#button(button, false);
+    for (const button of this.#down) this.#options.send({ kind: "mouse-button", button, down: false });
+    this.#down.clear();
   }
 
-  #button(button: number, down: boolean): void {
+  #button(event: PointerEvent, button: number, down: boolean): void {
     if (button < 0 || button > 4 || down === this.#down.has(button)) return;
-    this.#sendMotion(true);
-    const sent = this.#options.send({ kind: "mouse-button", button, down });
+    const sent = this.#options.send(this.#buttonEvent(event, button, down));
     if (!down) this.#down.delete(button);
     else if (sent) this.#down.add(button);
   }
 
+  /** The button with the pointer's place, which is all that ties the two together: their channels have no order. */
+  #buttonEvent(event: PointerEvent, button: number, down: boolean): InputEvent {
+    if (this.#lock.locked !== null) return { kind: "motion-button", button, down, ...this.#motion.count };
+    const position = this.#positionOf(event);
+    return position === null
+      ? { kind: "mouse-button", button, down }
+      : { kind: "position-button", button, down, ...position };
+  }
+
   #place(event: PointerEvent): void {
-    const { video, send } = this.#options;
     const point = { x: event.clientX, y: event.clientY };
-    if (video.videoWidth === 0 || (point.x === this.#placed.x && point.y === this.#placed.y)) return;
+    if (!event.isPrimary || (point.x === this.#placed.x && point.y === this.#placed.y)) return;
+    const position = this.#positionOf(event);
+    if (position === null) return;
     this.#placed = { atMs: performance.now(), ...point };
+    this.#options.send({ kind: "mouse-position", ...position });
+  }
+
+  /** Null while there is no picture yet. */
+  #positionOf({ clientX, clientY }: PointerEvent): { x: number; y: number } | null {
+    const { video } = this.#options;
+    if (video.videoWidth === 0) return null;
     const picture = { width: video.videoWidth, height: video.videoHeight };
-    send({ kind: "mouse-position", ...positionOnPicture(point, video.getBoundingClientRect(), picture) });
+    return positionOnPicture({ x: clientX, y: clientY }, video.getBoundingClientRect(), picture);
   }
 
   #sendMotion(force: boolean): void {
-    const motion = this.#motion.take(performance.now(), force);
-    if (motion !== null) this.#options.send({ kind: "mouse-move", ...motion });
+    const count = this.#motion.take(performance.now(), force);
+    if (count !== null) this.#options.send({ kind: "mouse-motion", ...count });
   }
 }
 
 /** The bit of `MouseEvent.buttons` for a `MouseEvent.button`. */
 const buttonBit = (button: number) => [1, 4, 2, 8, 16][button] ?? 0;
-
-async function lockPointer(video: HTMLVideoElement): Promise<void> {
-  try {
-    await video.requestPointerLock({ unadjustedMovement: true });
-  } catch (error) {
-    // Refused (too soon after Escape, say): absolute positions go on. Not supported: lock with the system's speed-up.
-    if (!(error instanceof DOMException) || error.name !== "NotSupportedError") return;
-    await Promise.resolve(video.requestPointerLock()).catch(() => undefined);
-  }
-}

@@ -1,4 +1,5 @@
 // Where the pointer is on the picture, and how far it moved. Pure.
+import type { MotionCount } from "../../contracts/input.js";
 
 export interface Box {
   readonly left: number;
@@ -33,32 +34,49 @@ export function wheelPixels(wheel: { readonly deltaX: number; readonly deltaY: n
   return { dx: wheel.deltaX * unit, dy: wheel.deltaY * unit };
 }
 
+/** Adds a wheel's turns up; the whole pixels come out, the rest is kept for the next: a touchpad turns by parts of one. */
+export class WheelSum {
+  #dx = 0;
+  #dy = 0;
+
+  /** The pixels to send now; null when they make no whole one. */
+  turn(wheel: Parameters<typeof wheelPixels>[0]): { dx: number; dy: number } | null {
+    const { dx, dy } = wheelPixels(wheel);
+    const x = this.#dx + dx;
+    const y = this.#dy + dy;
+    const whole = { dx: Math.trunc(x), dy: Math.trunc(y) };
+    this.#dx = x - whole.dx;
+    this.#dy = y - whole.dy;
+    return whole.dx === 0 && whole.dy === 0 ? null : whole;
+  }
+}
+
 /** At most one motion message in this time: a 1,000 Hz mouse must not be a thousand packets a second. */
 export const motionMsMin = 4;
 
-/** Adds small motions up; the whole pixels come out, the rest is kept for the next. */
-export class MotionSum {
-  #dx = 0;
-  #dy = 0;
+/** How far the pointer has moved in all, as the wire counts it: whole pixels in 32 bits. Never starts again. */
+export class MotionTotal {
+  #x = 0;
+  #y = 0;
+  #taken: MotionCount = { x: 0, y: 0 };
   #takenAtMs = Number.NEGATIVE_INFINITY;
 
   add(dx: number, dy: number): void {
-    this.#dx += dx;
-    this.#dy += dy;
+    this.#x += dx;
+    this.#y += dy;
   }
 
-  /** The motion to send now; null when there is none, or when the last was too short a time ago and nothing `forces` it. */
-  take(nowMs: number, force = false): { dx: number; dy: number } | null {
-    const dx = Math.trunc(this.#dx);
-    const dy = Math.trunc(this.#dy);
-    if ((dx === 0 && dy === 0) || (!force && nowMs - this.#takenAtMs < motionMsMin)) return null;
-    this.#dx -= dx;
-    this.#dy -= dy;
+  get count(): MotionCount {
+    return { x: Math.floor(this.#x) | 0, y: Math.floor(this.#y) | 0 };
+  }
+
+  /** The count to send now; null when it has not changed, or was taken too short a time ago and nothing `forces` it. */
+  take(nowMs: number, force = false): MotionCount | null {
+    const { x, y } = this.count;
+    if (x === this.#taken.x && y === this.#taken.y) return null;
+    if (!force && nowMs - this.#takenAtMs < motionMsMin) return null;
+    this.#taken = { x, y };
     this.#takenAtMs = nowMs;
-    return { dx, dy };
-  }
-
-  clear(): void {
-    this.#dx = this.#dy = 0;
+    return this.#taken;
   }
 }

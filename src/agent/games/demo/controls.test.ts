@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type InputEvent, keyCodes } from "../../../contracts/input.js";
+import { type GameInput, keyCodes } from "../../../contracts/input.js";
 import { ControlState, hold, press } from "./controls.js";
 
-const key = (code: (typeof keyCodes)[number], down: boolean): InputEvent => ({ kind: "key", code, down });
-const pad = (changes: Partial<Extract<InputEvent, { kind: "gamepad" }>>): InputEvent => ({
+const key = (code: (typeof keyCodes)[number], down: boolean): GameInput => ({ kind: "key", code, down });
+const pad = (changes: Partial<Extract<GameInput, { kind: "gamepad" }>>): GameInput => ({
   kind: "gamepad",
   index: 0,
   buttons: 0,
@@ -14,7 +14,7 @@ const pad = (changes: Partial<Extract<InputEvent, { kind: "gamepad" }>>): InputE
   ...changes,
 });
 
-function given(...events: InputEvent[]) {
+function given(...events: GameInput[]) {
   const state = new ControlState();
   for (const event of events) state.apply(event);
   return state;
@@ -114,7 +114,7 @@ describe("the mouse", () => {
   });
 });
 
-const anyEvent: fc.Arbitrary<InputEvent> = fc.oneof(
+const anyEvent: fc.Arbitrary<GameInput> = fc.oneof(
   fc.record({ kind: fc.constant("key" as const), code: fc.constantFrom(...keyCodes), down: fc.boolean() }),
   fc.record({ kind: fc.constant("mouse-move" as const), dx: fc.integer(), dy: fc.integer() }),
   fc.record({

@@ -2,7 +2,7 @@
 //
 // A press shorter than a frame is not lost: it counts as held until `consume`, which the game calls once the world has
 // taken a step with it. `reset` lets go of everything, so a player who loses focus leaves no key stuck.
-import type { GamepadState, InputEvent, KeyCode } from "../../../contracts/input.js";
+import type { GameInput, GamepadState, KeyCode } from "../../../contracts/input.js";
 import { field, shipRange } from "./layout.js";
 
 /** One bit per thing a player can hold. */
@@ -84,12 +84,14 @@ interface Pad {
 
 export class ControlState {
   readonly controls: Controls = { held: 0, pressed: 0, x: 0, y: 0, glideX: 0, glideY: 0, steerX: Number.NaN };
+  /** The gamepad that was touched last; the first, before any was. */
+  padUsed = 0;
   readonly #keys = new Set<KeyCode>();
   readonly #pads = new Map<number, Pad>();
   #buttons = 0;
   #latched = 0;
 
-  apply(event: InputEvent): void {
+  apply(event: GameInput): void {
     const { controls } = this;
     switch (event.kind) {
       case "key":
@@ -153,6 +155,7 @@ export class ControlState {
     for (const [button, holds] of padHolds) if (buttons & (1 << button)) pad.held |= holds;
     if (rightTrigger > triggerThreshold) pad.held |= hold.fire;
     if (leftTrigger > triggerThreshold) pad.held |= hold.boost;
+    if (pad.held !== 0 || fresh !== 0 || pad.x !== 0 || pad.y !== 0) this.padUsed = index;
     if (pad.held & ~(before?.held ?? 0) & hold.fire) this.controls.pressed |= press.fire | press.any;
     if (fresh & padStart) this.controls.pressed |= press.pause;
     if (fresh & padFaces) this.controls.pressed |= press.any;

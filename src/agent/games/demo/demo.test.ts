@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 import type { VideoMode } from "../../../contracts/catalog.js";
-import type { InputEvent, KeyCode } from "../../../contracts/input.js";
+import type { GameInput, KeyCode } from "../../../contracts/input.js";
+import type { Rumble } from "../../../contracts/rumble.js";
 import { DemoGame, paintArt } from "./demo.js";
 import { type CapName, capNames, capRects, isShipPixel, pixelRect } from "./layout.js";
 
 const small: VideoMode = { width: 320, height: 180, fps: 60 };
-const key = (code: KeyCode, down: boolean): InputEvent => ({ kind: "key", code, down });
+const key = (code: KeyCode, down: boolean): GameInput => ({ kind: "key", code, down });
 
 /** A game at a synthetic clock of its mode's rate, and what can be read off its picture. */
 class Screen {
@@ -27,7 +28,7 @@ class Screen {
     return this;
   }
 
-  input(...events: InputEvent[]): this {
+  input(...events: GameInput[]): this {
     for (const event of events) this.game.input(event);
     return this;
   }
@@ -71,6 +72,25 @@ class Screen {
     return capNames.filter((name) => this.cap(name) > 130);
   }
 }
+
+describe("a hit", () => {
+  it("is felt in the gamepad that was touched last, and nothing else is", () => {
+    const screen = new Screen();
+    const felt: Rumble[] = [];
+    screen.game.onRumble((rumble) => felt.push(rumble));
+    const still = { leftTrigger: 0, rightTrigger: 0, axes: [0, 0, 0, 0] } as const;
+    screen.input(
+      { kind: "gamepad", index: 2, buttons: 8, ...still },
+      { kind: "gamepad", index: 3, buttons: 0, ...still },
+    );
+    screen.show(30);
+    expect(felt).toEqual([]);
+    const { ship, meteors } = screen.game.world;
+    Object.assign(meteors[0]!, { alive: true, x: ship.x, y: ship.y, vx: 0, vy: 0, size: 1, hits: 1, passed: false });
+    screen.show(1);
+    expect(felt).toEqual([{ index: 2, strong: 0.5, weak: 0.35, durationMs: 180 }]);
+  });
+});
 
 describe("the ship", () => {
   it.each([
@@ -121,7 +141,7 @@ describe("the ship", () => {
   });
 
   it("moves up and down, by the stick, and by the mouse either way", () => {
-    const moves: [InputEvent, "x" | "y", number][] = [
+    const moves: [GameInput, "x" | "y", number][] = [
       [key("ArrowUp", true), "y", -1],
       [{ kind: "mouse-move", dx: 90, dy: 0 }, "x", 1],
       [{ kind: "mouse-position", x: 0.2, y: 0.5 }, "x", -1],
@@ -177,7 +197,7 @@ describe("the legend", () => {
       { kind: "gamepad", index: 1, buttons: 1 << 14, leftTrigger: 0, rightTrigger: 0, axes: [0, 0, 0, 0] },
       { kind: "gamepad", index: 1, buttons: 0, leftTrigger: 0, rightTrigger: 0, axes: [0, 0, 0, 0] },
     ],
-  ] as [CapName, InputEvent, InputEvent][])("turns %s bright on the next frame and dark again", (name, down, up) => {
+  ] as [CapName, GameInput, GameInput][])("turns %s bright on the next frame and dark again", (name, down, up) => {
     const screen = new Screen();
     const dark = screen.cap(name);
     expect(screen.litCaps()).toEqual([]);

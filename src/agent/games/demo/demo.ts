@@ -5,7 +5,8 @@
 // Guarantees: a control pressed before a `draw` lights its key cap in that very frame, and the ship answers at the next
 // step, 1/240 s later at most. The same seed, inputs and times draw the same pictures.
 import type { VideoMode } from "../../../contracts/catalog.js";
-import type { InputEvent } from "../../../contracts/input.js";
+import type { GameInput } from "../../../contracts/input.js";
+import type { Rumble } from "../../../contracts/rumble.js";
 import type { GameSource } from "../game-source.js";
 import { paintBackground } from "./background.js";
 import { ControlState, hold } from "./controls.js";
@@ -15,7 +16,7 @@ import { field } from "./layout.js";
 import { drawScene, type Stage } from "./scene.js";
 import { Synthesiser } from "./sound.js";
 import { paintSprites, type Sprites } from "./sprites.js";
-import { type Emit, step, stepsPerSecond } from "./step.js";
+import { type Emit, step, stepsPerSecond, type WorldEventKind } from "./step.js";
 import { Surface } from "./surface.js";
 import { createWorld, heat, type World } from "./world.js";
 
@@ -25,6 +26,11 @@ const catchUpMsMax = 250;
 const motionLitMs = 120;
 const steerDeadZone = 6;
 const stepMs = 1000 / stepsPerSecond;
+/** What the pilot feels: only what hurts. A loop of small effects is noise in the hands. */
+const felts: Partial<Record<WorldEventKind, Omit<Rumble, "index">>> = {
+  hit: { strong: 0.5, weak: 0.35, durationMs: 180 },
+  breach: { strong: 1, weak: 0.7, durationMs: 420 },
+};
 
 /** What is painted once for a size, and only read afterwards. */
 export interface DemoArt {
@@ -58,6 +64,7 @@ export class DemoGame implements GameSource {
   readonly #hud: Hud;
   readonly #synthesiser: Synthesiser;
   readonly #emit: Emit;
+  #feel: (rumble: Rumble) => void = () => {};
   #lastMs = Number.NaN;
   #owedMs = 0;
   #motionLit = 0;
@@ -75,10 +82,12 @@ export class DemoGame implements GameSource {
     this.#emit = (kind, x, y, amount) => {
       showEvent(this.#effects, kind, x, y, amount);
       this.#synthesiser.play(kind, amount, x / field.width);
+      const felt = felts[kind];
+      if (felt !== undefined) this.#feel({ index: this.#controls.padUsed, ...felt });
     };
   }
 
-  input(event: InputEvent): void {
+  input(event: GameInput): void {
     this.#controls.apply(event);
   }
 
@@ -93,6 +102,10 @@ export class DemoGame implements GameSource {
 
   sound(samples: Int16Array): void {
     this.#synthesiser.render(samples);
+  }
+
+  onRumble(feel: (rumble: Rumble) => void): void {
+    this.#feel = feel;
   }
 
   async close(): Promise<void> {}

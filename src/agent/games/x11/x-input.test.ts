@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type InputEvent, type KeyCode, keyCodes } from "../../../contracts/input.js";
+import { type GameInput, type KeyCode, keyCodes } from "../../../contracts/input.js";
 import type { FakeInput } from "./x-client.js";
 import { XInput, xKeycodes } from "./x-input.js";
 
 const size = { width: 1280, height: 720 };
 const gamepad = { left: "ArrowLeft", right: "ArrowRight", a: "Space", rt: "Space" } as const;
-const key = (code: KeyCode, down: boolean): InputEvent => ({ kind: "key", code, down });
-const pad = (index: number, buttons: number, x = 0, rightTrigger = 0): InputEvent => ({
+const key = (code: KeyCode, down: boolean): GameInput => ({ kind: "key", code, down });
+const pad = (index: number, buttons: number, x = 0, rightTrigger = 0): GameInput => ({
   kind: "gamepad",
   index,
   buttons,
@@ -17,7 +17,7 @@ const pad = (index: number, buttons: number, x = 0, rightTrigger = 0): InputEven
 });
 const fakeKey = (code: KeyCode, down: boolean): FakeInput => ({ kind: "key", code: xKeycodes.get(code)!, down });
 
-const anyEvent: fc.Arbitrary<InputEvent> = fc.oneof(
+const anyEvent: fc.Arbitrary<GameInput> = fc.oneof(
   fc.record({ kind: fc.constant("key" as const), code: fc.constantFrom(...keyCodes), down: fc.boolean() }),
   fc.record({ kind: fc.constant("mouse-button" as const), button: fc.nat(4), down: fc.boolean() }),
   fc.record({

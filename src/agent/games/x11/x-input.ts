@@ -4,7 +4,7 @@
 // Guarantees: what is already held is not pressed again, what is not held is not released, whichever of keyboard and
 // gamepads hold it; `reset` releases everything. Pure: nothing is sent from here.
 import type { PadControl, VideoMode, X11Program } from "../../../contracts/catalog.js";
-import { type GamepadState, type InputEvent, type KeyCode, keyCodes } from "../../../contracts/input.js";
+import { type GameInput, type GamepadState, type KeyCode, keyCodes } from "../../../contracts/input.js";
 import type { FakeInput } from "./x-client.js";
 
 /** X keycodes are evdev's plus 8. `keyCodes` follow evdev's order, in three runs and a few single keys. */
@@ -67,7 +67,7 @@ export class XInput {
     this.#gamepad = gamepad;
   }
 
-  apply(event: InputEvent): FakeInput[] {
+  apply(event: GameInput): FakeInput[] {
     switch (event.kind) {
       case "key":
         if (event.down) this.#keys.add(event.code);

@@ -4,7 +4,7 @@
 // says why nothing can be left). A game that crashes is started again once, on the same display; when it crashes again,
 // or is quit, the session ends with words for the player. While nobody plays the game is stopped, as a whole.
 import type { VideoMode, X11Program } from "../../../contracts/catalog.js";
-import type { InputEvent } from "../../../contracts/input.js";
+import type { GameInput } from "../../../contracts/input.js";
 import { X11Capture } from "../../capture/x11-capture.js";
 import type { GameSource } from "../game-source.js";
 import { ConfinedProcess } from "./confined-process.js";
@@ -64,7 +64,7 @@ export class X11Game implements GameSource {
     return new X11Game(options, { display, sound, client, capture }, launch);
   }
 
-  input(event: InputEvent): void {
+  input(event: GameInput): void {
     for (const fake of this.#input.apply(event)) this.#parts.client.send(fake);
   }
 

@@ -1,0 +1,55 @@
+// The pointer, locked to the video for games that want relative motion: as the hand moved it where the browser allows
+// that (`unadjustedMovement`), else with the system's acceleration.
+
+export interface LockedPointer {
+  /** False: the system's acceleration is in the motion. */
+  readonly unadjusted: boolean;
+}
+
+export class PointerLock {
+  /** What the last request asked for, until the browser says that the lock is there. */
+  #unadjusted = false;
+  #locked: LockedPointer | null = null;
+
+  constructor(
+    private readonly video: HTMLVideoElement,
+    private readonly changed: (locked: LockedPointer | null) => void,
+  ) {}
+
+  /** Null: not locked. */
+  get locked(): LockedPointer | null {
+    return this.#locked;
+  }
+
+  listen(signal: AbortSignal): void {
+    const follow = () => {
+      const locked = document.pointerLockElement === this.video;
+      if (locked === (this.#locked !== null)) return;
+      this.#locked = locked ? { unadjusted: this.#unadjusted } : null;
+      this.changed(this.#locked);
+    };
+    document.addEventListener("pointerlockchange", follow, { signal });
+    signal.addEventListener(
+      "abort",
+      () => {
+        this.#locked = null;
+        if (document.pointerLockElement === this.video) document.exitPointerLock();
+      },
+      { once: true },
+    );
+  }
+
+  /** In a click's time. Refused (too soon after Escape, say): absolute positions go on, until the next click. */
+  async request(): Promise<void> {
+    try {
+      this.#unadjusted = true;
+      await this.video.requestPointerLock({ unadjustedMovement: true });
+    } catch (error) {
+      if (!(error instanceof DOMException)) throw error;
+      this.#unadjusted = false;
+      // Pointer Lock 2.0: the system cannot give motion without its acceleration; then with it.
+      if (error.name !== "NotSupportedError") return;
+      await Promise.resolve(this.video.requestPointerLock()).catch(() => undefined);
+    }
+  }
+}
