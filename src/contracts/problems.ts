@@ -24,6 +24,7 @@ export const problemTypes = {
     retryable: true,
   },
   "stale-version": { status: 412, title: "It has changed since it was read: read it again", retryable: false },
+  "unsupported-version": { status: 426, title: "That version of the protocol is not spoken here", retryable: false },
   "key-reused": { status: 422, title: "This Idempotency-Key belongs to another request", retryable: false },
   "capacity-exhausted": { status: 409, title: "No VM may be made there now", retryable: true },
   "rate-limited": { status: 429, title: "Too many requests", retryable: true },

@@ -52,6 +52,7 @@ const closings = {
   notFound: ["there is no such session", "start a new one"],
   helloTimeout: ["no hello came in time", "reconnect"],
   takenOver: ["another player took the session over", "tell the player"],
+  unsupportedVersion: ["the hello's version is not spoken here", "load the player anew"],
   tooFast: ["too many messages, or sockets of one session", "slow down, reconnect"],
   unavailable: ["the session's machine or a service does not answer", "reconnect with back-off"],
 } as const satisfies Record<keyof typeof closeCodes, readonly [meaning: string, then: string]>;

@@ -4,6 +4,7 @@
 // nothing: it checks that a ticket is genuine, the agent consumes its `jti` and hands out the resume secret.
 import * as z from "zod";
 import { pointerMode, videoMode } from "./catalog.js";
+import { lineState, received, seq } from "./line.js";
 import { sessionId } from "./orchestrator.js";
 import { problemDocument } from "./problems.js";
 import { endReason, iceServer, sessionStatus } from "./session.js";
@@ -19,6 +20,17 @@ export const signallingLimits = {
   candidatesPerConnectionMax: 100,
 } as const;
 
+/**
+ * Versions of what is said here. 1: nothing is numbered. 2: what page and agent say to each other is numbered, acked and
+ * said again after a break (line.ts). An end that names no version speaks 1; ingest serves ends of all these versions at
+ * once, and adds fields and messages for those only that can read them. What an older end would misunderstand takes a
+ * new version; the oldest is given up with a major release.
+ */
+export const protocolVersions = { oldest: 1, newest: 2 } as const;
+
+/** On the agent's upgrade request. */
+export const versionHeader = "hotseat-protocol";
+
 /** WebSocket close codes (4000–4999 are the application's, RFC 6455 §7.4.2). */
 export const closeCodes = {
   ended: 4000,
@@ -28,6 +40,7 @@ export const closeCodes = {
   notFound: 4404,
   helloTimeout: 4408,
   takenOver: 4409,
+  unsupportedVersion: 4426,
   tooFast: 4429,
   unavailable: 4503,
 } as const;
@@ -40,28 +53,53 @@ export const iceCandidate = z.strictObject({
 });
 export type IceCandidate = z.infer<typeof iceCandidate>;
 
+const version = z
+  .int()
+  .min(protocolVersions.oldest)
+  .max(protocolVersions.newest)
+  .optional()
+  .describe("Of this protocol, as the player speaks it; absent: 1");
+
 /** A first message: a ticket (first time) or the resume secret of an earlier welcome. */
 export const hello = z.union([
   z.strictObject({
     type: z.literal("hello"),
+    version,
     ticket: z.string().max(2_000).describe("Of the HTTP answer; the signalling socket only"),
   }),
-  z.strictObject({ type: z.literal("hello"), resume: z.string().max(200).describe("The newest `welcome`'s") }),
+  z.strictObject({
+    type: z.literal("hello"),
+    version,
+    resume: z.string().max(200).describe("The newest `welcome`'s"),
+    line: lineState.optional().describe("The line to go on with, of version 2; absent: a page that knows none yet"),
+  }),
 ]);
 export type Hello = z.infer<typeof hello>;
 
+/** As much as is asked of a hello before its form: one of a version to come may have any. */
+export const helloVersion = z.object({ type: z.literal("hello"), version: z.int() });
+
 /** What either end of the WebRTC connection says to the other. */
 const offer = z.strictObject({ type: z.literal("offer"), sdp }).describe("A newer one replaces the connection");
-const answer = z.strictObject({ type: z.literal("answer"), sdp }).describe("To the newest offer");
+const answer = z
+  .strictObject({
+    type: z.literal("answer"),
+    sdp,
+    to: seq.optional().describe("The offer's number; absent where that had none: then it is to the newest offer"),
+  })
+  .describe("To an offer");
 const candidate = z
   .strictObject({ type: z.literal("candidate"), candidate: iceCandidate })
   .describe("A way to this end, as soon as it is found");
 
+const numbered = { seq: seq.optional() };
+
 /** Player → ingest, after the hello. */
 export const fromPlayer = z.discriminatedUnion("type", [
-  offer,
-  candidate,
-  z.strictObject({ type: z.literal("bye") }).describe("The player ends the session"),
+  offer.extend(numbered).describe(offer.description!),
+  candidate.extend(numbered).describe(candidate.description!),
+  z.strictObject({ type: z.literal("bye"), ...numbered }).describe("The player ends the session"),
+  z.strictObject({ type: z.literal("ack"), received }).describe("To the machine, for what is numbered"),
   z.strictObject({ type: z.literal("ping") }).describe("Answered by `pong`"),
 ]);
 export type FromPlayer = z.infer<typeof fromPlayer>;
@@ -97,10 +135,16 @@ export const toPlayer = z.discriminatedUnion("type", [
       resume: z.string().describe("The secret to come back with; it replaces an earlier one"),
       iceServers: z.array(iceServer),
       stream: streamInfo,
+      versions: z.object({ oldest: z.int(), newest: z.int() }).describe("What this ingest speaks"),
+      line: lineState.optional().describe("How far the machine has heard; absent: its agent, or the player, speaks 1"),
     })
     .describe("The machine has accepted the player: offers are answered from now on"),
-  answer,
-  candidate,
+  answer.extend(numbered).describe(answer.description!),
+  candidate.extend(numbered).describe(candidate.description!),
+  z.object({ type: z.literal("ack"), received }).describe("The machine's, for what is numbered"),
+  z
+    .object({ type: z.literal("resumed"), line: lineState })
+    .describe("The way to the machine was away and is back: what it has not heard is to be said again"),
   z
     .object({ type: z.literal("ice-servers"), iceServers: z.array(iceServer) })
     .describe("New TURN credentials, before those of the welcome end; for the next connection, the one there is stays"),
@@ -130,6 +174,10 @@ export const toAgent = z.discriminatedUnion("type", [
         z.object({ resume: z.string().describe("Or the secret of an earlier `joined`") }),
       ]),
       iceServers: z.array(iceServer),
+      line: lineState
+        .nullable()
+        .optional()
+        .describe("The player's line, null before it knows one; absent: it speaks version 1, and numbers nothing"),
     })
     .describe("A player wants in; a control join only resumes. Answered by `joined` or `refused`"),
   z
@@ -138,12 +186,16 @@ export const toAgent = z.discriminatedUnion("type", [
       sessionId,
       connectionId,
       message: z.discriminatedUnion("type", [offer, candidate]),
+      ...numbered,
     })
     .describe("What the player says to the machine"),
   z
     .object({ type: z.literal("ice-servers"), sessionId, connectionId, iceServers: z.array(iceServer) })
     .describe("New TURN credentials, for the connection's next offer"),
-  z.object({ type: z.literal("bye"), sessionId, connectionId }).describe("The player ends the session"),
+  z.object({ type: z.literal("bye"), sessionId, connectionId, ...numbered }).describe("The player ends the session"),
+  z
+    .object({ type: z.literal("ack"), sessionId, connectionId, received })
+    .describe("The player's, for what is numbered"),
   z.object({ type: z.literal("gone"), sessionId, connectionId }).describe("Its socket closed"),
   z.object({ type: z.literal("ping") }).describe("Answered by `pong`"),
 ]);
@@ -157,6 +209,7 @@ export const fromAgent = z.discriminatedUnion("type", [
       connectionId,
       resume: z.string().describe("The player's next secret"),
       stream: streamInfo,
+      line: lineState.optional().describe("To a join that has one or null: the line from now on"),
     })
     .describe("The connection is accepted"),
   z
@@ -168,8 +221,14 @@ export const fromAgent = z.discriminatedUnion("type", [
     })
     .describe("Also ends a connection that had been accepted"),
   z
-    .object({ type: z.literal("signal"), connectionId, message: z.discriminatedUnion("type", [answer, candidate]) })
+    .object({
+      type: z.literal("signal"),
+      connectionId,
+      message: z.discriminatedUnion("type", [answer, candidate]),
+      ...numbered,
+    })
     .describe("What the machine says to the player"),
+  z.object({ type: z.literal("ack"), connectionId, received }).describe("The machine's, for what is numbered"),
   z
     .object({
       type: z.literal("session"),

@@ -38,6 +38,7 @@ export class Connection {
   #candidatesLeft: number = signallingLimits.candidatesPerConnectionMax;
   #deadline: ReturnType<typeof setTimeout> | undefined;
   #everConnected = false;
+  #offerNumber: number | null = null;
   readonly #keepalive: ReturnType<typeof setInterval>;
 
   constructor(
@@ -66,18 +67,25 @@ export class Connection {
     this.#offer = this.#makeOffer();
   }
 
-  /** Gives the offer, and from then on candidates; the time to connect runs from here. */
-  async negotiate(send: (sdp: string) => void): Promise<void> {
+  /** Gives the offer, and from then on candidates; the time to connect runs from here. `send` answers its number. */
+  async negotiate(send: (sdp: string) => number | null): Promise<void> {
     const held = this.#localHeld ?? [];
     const sdp = await this.#offer;
     if (this.#peer.connectionState === "closed") return;
     this.#localHeld = null;
     this.#failAfter(connectMsMax);
-    send(sdp);
+    this.#offerNumber = send(sdp);
     for (const candidate of held) this.handlers.candidate(candidate);
   }
 
-  async answer(sdp: string): Promise<void> {
+  /** More time to connect: signalling was away. */
+  allowMore(): void {
+    this.#failAfter(connectMsMax);
+  }
+
+  /** `to`: the offer's number. An answer to an offer before ours, whose connection was given up, is passed over. */
+  async answer(sdp: string, to: number | undefined): Promise<void> {
+    if (to !== undefined && to !== this.#offerNumber) return;
     await this.#peer.setRemoteDescription({ type: "answer", sdp });
     const held = this.#remoteHeld ?? [];
     this.#remoteHeld = null;
@@ -92,6 +100,11 @@ export class Connection {
   /** Whether its offer was given: one connection is for one negotiation. */
   get isUsed(): boolean {
     return this.#localHeld === null;
+  }
+
+  /** Whether it waits for its first way: one that had one and lost it is better replaced. */
+  get isNegotiating(): boolean {
+    return this.isUsed && !this.#everConnected;
   }
 
   get isConnected(): boolean {

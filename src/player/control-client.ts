@@ -1,5 +1,6 @@
 // Input over a WebSocket, for networks and browsers where data channels do not open. It resumes the session with the
 // secret of the last welcome, and is opened again with back-off until its owner closes it.
+import { type Hello, protocolVersions } from "../contracts/signalling.js";
 import { recoveryFor, retryDelayMs } from "./recovery.js";
 
 export class ControlClient {
@@ -42,7 +43,8 @@ export class ControlClient {
     this.#socket = socket;
     socket.onopen = () => {
       this.#attempt = 0;
-      socket.send(JSON.stringify({ type: "hello", resume: this.resume() }));
+      const hello: Hello = { type: "hello", version: protocolVersions.newest, resume: this.resume() };
+      socket.send(JSON.stringify(hello));
       this.opened();
     };
     socket.onclose = ({ code }) => {

@@ -10,7 +10,7 @@ import "./no-eval.js";
 import type { KeyCode } from "../contracts/input.js";
 import { decodeRumble, type Rumble, RumbleFormatError } from "../contracts/rumble.js";
 import type { IceServer } from "../contracts/session.js";
-import type { Hello, StreamInfo, ToPlayer } from "../contracts/signalling.js";
+import type { StreamInfo } from "../contracts/signalling.js";
 import type { Credential, Player, PlayerEvents, PlayerOptions, ProblemKind, Target } from "./api.js";
 import { Connection, type ConnectionFailure, playsH264 } from "./connection.js";
 import { Emitter } from "./emitter.js";
@@ -18,7 +18,7 @@ import { Devices } from "./input/devices.js";
 import { InputSender } from "./input/sender.js";
 import { InputWays } from "./input/ways.js";
 import { recoveryFor, retryDelayMs, retryLimits } from "./recovery.js";
-import { SignallingClient } from "./signalling-client.js";
+import { type Heard, SignallingClient } from "./signalling-client.js";
 import { Sound } from "./sound.js";
 import { rates, type StatsSample, sample } from "./statistics.js";
 
@@ -66,8 +66,8 @@ class PlayerSession implements Player {
     this.#credential = credential;
     this.#iceServers = urls.iceServers;
     this.#signalling = new SignallingClient(urls.signalling, {
-      hello: (): Hello => ({ type: "hello", ...this.#credential }),
-      message: (message) => this.#receive(message),
+      credential: () => this.#credential,
+      message: (message, goesOn) => this.#receive(message, goesOn),
       closed: (code, downMs) => this.#signallingClosed(code, downMs),
     });
     this.#ways = new InputWays({
@@ -124,7 +124,9 @@ class PlayerSession implements Player {
   }
 
   end(): boolean {
-    return this.#signalling.send({ type: "bye" });
+    if (!this.#signalling.isOpen) return false;
+    this.#signalling.say({ type: "bye" });
+    return true;
   }
 
   close(): void {
@@ -139,16 +141,16 @@ class PlayerSession implements Player {
     this.#events.clear();
   }
 
-  #receive(message: ToPlayer): void {
+  #receive(message: Heard, goesOn: boolean): void {
     switch (message.type) {
       case "progress":
         this.#events.emit("progress", message);
         break;
       case "welcome":
-        this.#welcomed(message);
+        this.#welcomed(message, goesOn);
         break;
       case "answer":
-        this.#attempt(this.#connection?.answer(message.sdp));
+        this.#attempt(this.#connection?.answer(message.sdp, message.to));
         break;
       case "candidate":
         this.#attempt(this.#connection?.addCandidate(message.candidate));
@@ -162,12 +164,10 @@ class PlayerSession implements Player {
       case "problem":
         this.#serverSaid = message.problem.detail ?? message.problem.title;
         break;
-      case "pong":
-        break;
     }
   }
 
-  #welcomed({ resume, stream, iceServers }: Extract<ToPlayer, { type: "welcome" }>): void {
+  #welcomed({ resume, stream, iceServers }: Extract<Heard, { type: "welcome" }>, goesOn: boolean): void {
     this.#credential = { resume };
     this.#renewed = false;
     this.#serverSaid = null;
@@ -175,6 +175,11 @@ class PlayerSession implements Player {
     this.#events.emit("welcome", { stream, resume });
     if (this.#connection?.isConnected) return; // Only signalling was lost: media flows, nothing to negotiate.
     this.#ways.welcomed();
+    if (goesOn && this.#connection?.isNegotiating) {
+      // Its answer is still to come, or comes again.
+      this.#connection.allowMore();
+      return;
+    }
     const stale =
       JSON.stringify(iceServers) !== JSON.stringify(this.#iceServers) ||
       this.#connection === null ||
@@ -182,7 +187,7 @@ class PlayerSession implements Player {
       performance.now() - this.#connection.madeAtMs > offerMsMax;
     this.#iceServers = iceServers;
     if (stale) this.#prepare();
-    this.#attempt(this.#connection?.negotiate((sdp) => this.#signalling.send({ type: "offer", sdp })));
+    this.#attempt(this.#connection?.negotiate((sdp) => this.#signalling.say({ type: "offer", sdp })));
   }
 
   // A description or candidate the browser rejects breaks this connection, not the player.
@@ -197,7 +202,7 @@ class PlayerSession implements Player {
     const connection = new Connection(
       { iceServers: this.#iceServers, iceTransportPolicy },
       {
-        candidate: (candidate) => this.#signalling.send({ type: "candidate", candidate }),
+        candidate: (candidate) => void this.#signalling.say({ type: "candidate", candidate }),
         track: (track) => this.#show(track),
         rumble: (bytes) => this.#rumbles(bytes),
         connected: () => this.#connected(connection),

@@ -13,6 +13,7 @@ test("every close code of the contract has its own answer", () => {
     notFound: "not-found",
     helloTimeout: "retry",
     takenOver: "taken-over",
+    unsupportedVersion: "misunderstood",
     tooFast: "retry",
     unavailable: "retry",
   });

@@ -16,6 +16,7 @@ const recoveries: Readonly<Record<number, Recovery>> = {
   [closeCodes.notFound]: "not-found",
   [closeCodes.helloTimeout]: "retry",
   [closeCodes.takenOver]: "taken-over",
+  [closeCodes.unsupportedVersion]: "misunderstood",
   [closeCodes.tooFast]: "retry",
   [closeCodes.unavailable]: "retry",
 };

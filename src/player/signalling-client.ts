@@ -1,24 +1,35 @@
 // The signalling socket: typed messages in both directions, kept open for as long as the player lives.
 //
 // Guarantees: every socket starts with a hello; a socket that is silent for `silenceMsMax` is replaced; a lost one is
-// opened again with back-off. It does not decide what a message means, nor when to give up: its owner does.
+// opened again with back-off. What page and machine say to each other is on a line (contracts/line.ts), which goes on
+// through all sockets that resume it: said while there is none, it is said by the next. It does not decide what a
+// message means, nor when to give up: its owner does.
+import { acknowledge, hear, type LineEnd, type LineState, openLineEnd, say, unackedOf } from "../contracts/line.js";
 import {
   closeCodes,
   type FromPlayer,
   type Hello,
+  protocolVersions,
   signallingLimits,
   type ToPlayer,
   toPlayer,
 } from "../contracts/signalling.js";
+import type { Credential } from "./api.js";
 import { retryDelayMs } from "./recovery.js";
 
 /** No close frame was received (RFC 6455 §7.1.5). */
 const closedAbnormally = 1006;
 
+/** What the machine is told, by whichever socket. */
+export type Said = Extract<FromPlayer, { type: "offer" | "candidate" | "bye" }>;
+/** What is not this file's own business. */
+export type Heard = Exclude<ToPlayer, { type: "ack" | "resumed" | "pong" }>;
+
 export interface SignallingHandlers {
-  /** The credential to open with, asked anew for each socket. */
-  hello(): Hello;
-  message(message: ToPlayer): void;
+  /** What to open with, asked anew for each socket. */
+  credential(): Credential;
+  /** `goesOn`, of a welcome: the line does, and what was under way on it will arrive. */
+  message(message: Heard, goesOn: boolean): void;
   /** The socket is gone, for `downMs` now. True: try again. */
   closed(code: number, downMs: number): boolean;
 }
@@ -30,6 +41,10 @@ export class SignallingClient {
   #heardAt = 0;
   #attempt = 0;
   #downSince: number;
+  /** Null before the machine has named it, and where it numbers nothing. */
+  #lineId: string | null = null;
+  #line: LineEnd<Said> = openLineEnd;
+  #numbers = true;
 
   constructor(
     private readonly url: string,
@@ -44,7 +59,7 @@ export class SignallingClient {
     const socket = new WebSocket(this.url);
     this.#socket = socket;
     this.#heardAt = performance.now();
-    socket.onopen = () => this.#write(this.handlers.hello());
+    socket.onopen = () => this.#write(this.#hello());
     socket.onmessage = ({ data }: MessageEvent) => this.#receive(data);
     socket.onclose = ({ code }) => this.#lost(code);
     this.#heartbeat = setInterval(() => this.#beat(), signallingLimits.pingMs);
@@ -61,19 +76,70 @@ export class SignallingClient {
     if (this.#retry !== undefined) this.open();
   }
 
-  /** False when the socket is not open: the message is not sent, nor kept. */
-  send(message: FromPlayer): boolean {
-    return this.#write(message);
+  get isOpen(): boolean {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** Says it to the machine, now or by the next socket; its number, null where nothing is numbered. */
+  say(message: Said): number | null {
+    if (!this.#numbers) {
+      this.#write(message);
+      return null;
+    }
+    const line = say(this.#line, message);
+    if (line === null) {
+      // Nobody acks: the other end is not what it seems. Another line, by another socket.
+      this.#restart(null);
+      this.#lost(closedAbnormally);
+      return null;
+    }
+    this.#line = line;
+    this.#write({ ...message, seq: line.lastSaid });
+    return line.lastSaid;
   }
 
   close(): void {
     this.#drop();
   }
 
-  #write(message: FromPlayer | Hello): boolean {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(JSON.stringify(message));
-    return true;
+  #write(message: FromPlayer | Hello): void {
+    if (this.isOpen) this.#socket?.send(JSON.stringify(message));
+  }
+
+  #hello(): Hello {
+    const credential = this.handlers.credential();
+    const version = protocolVersions.newest;
+    // A ticket begins anew whatever was before.
+    if ("ticket" in credential) this.#restart(null);
+    if ("ticket" in credential || this.#lineId === null) return { type: "hello", version, ...credential };
+    const line = { id: this.#lineId, received: this.#line.received };
+    return { type: "hello", version, ...credential, line };
+  }
+
+  /** Another line, from 1 again. What was said on the one before was about it; but a goodbye stays one. */
+  #restart(id: string | null): void {
+    const goodbye = this.#line.unacked.find(({ type }) => type === "bye");
+    this.#lineId = id;
+    this.#line = (goodbye && say<Said>(openLineEnd, goodbye)) ?? openLineEnd;
+  }
+
+  /** The machine says how far it heard: the rest is said again. True when the line it was goes on. */
+  #resume(line: LineState | undefined): boolean {
+    this.#numbers = line !== undefined;
+    const goesOn = line !== undefined && line.id === this.#lineId;
+    if (!goesOn) this.#restart(line?.id ?? null);
+    this.#line = acknowledge(this.#line, line?.received ?? 0);
+    for (const { seq, message } of unackedOf(this.#line)) this.#write({ ...message, ...(this.#numbers && { seq }) });
+    return goesOn;
+  }
+
+  /** Whether a message is new: always, where it has no number. */
+  #isNew(message: Heard): boolean {
+    if (!("seq" in message) || message.seq === undefined) return true;
+    const { end, isNext } = hear(this.#line, message.seq);
+    this.#line = end;
+    if (isNext) this.#write({ type: "ack", received: end.received });
+    return isNext;
   }
 
   #receive(data: unknown): void {
@@ -88,7 +154,21 @@ export class SignallingClient {
       this.#attempt = 0;
       this.#downSince = this.#heardAt;
     }
-    this.handlers.message(message);
+    switch (message.type) {
+      case "ack":
+        this.#line = acknowledge(this.#line, message.received);
+        break;
+      case "resumed":
+        this.#resume(message.line);
+        break;
+      case "pong":
+        break;
+      case "welcome":
+        this.handlers.message(message, this.#resume(message.line));
+        break;
+      default:
+        if (this.#isNew(message)) this.handlers.message(message, false);
+    }
   }
 
   #beat(): void {

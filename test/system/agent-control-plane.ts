@@ -9,6 +9,7 @@ import { importJWK, jwtVerify } from "jose";
 import type { WebSocket } from "ws";
 import { agentRoutes } from "../../src/contracts/agents.js";
 import type { Capabilities, GameProgram } from "../../src/contracts/catalog.js";
+import type { LineState } from "../../src/contracts/line.js";
 import { orchestratorRoutes, type SeatSpec, type Vm, type VmStatus } from "../../src/contracts/orchestrator.js";
 import { Problem } from "../../src/contracts/problems.js";
 import { type FromAgent, fromAgent, type ToAgent } from "../../src/contracts/signalling.js";
@@ -124,7 +125,8 @@ export class ControlPlane {
     {
       channel = "signalling",
       connectionId = randomUUID(),
-    }: { channel?: "signalling" | "control"; connectionId?: string } = {},
+      line,
+    }: { channel?: "signalling" | "control"; connectionId?: string; line?: LineState | null } = {},
   ) {
     const from = this.said.length;
     const expiresAt = Date.now() / 1000 + 60;
@@ -135,6 +137,7 @@ export class ControlPlane {
       channel,
       proof: "jti" in proof ? { ...proof, expiresAt } : proof,
       iceServers: [],
+      ...(line !== undefined && { line }),
     });
     const answer = await this.hear(
       (message) =>

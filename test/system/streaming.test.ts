@@ -7,7 +7,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { encodeInput } from "../../src/contracts/input.js";
 import { type CreatedSession, type IceServer, sessionRoutes } from "../../src/contracts/session.js";
-import { closeCodes, type Hello, signallingLimits } from "../../src/contracts/signalling.js";
+import {
+  closeCodes,
+  type Hello,
+  protocolVersions,
+  signallingLimits,
+  versionHeader,
+} from "../../src/contracts/signalling.js";
 import { streamingRoutes, streamingSockets } from "../../src/contracts/streaming.js";
 import { fillPath } from "../../src/platform/client.js";
 import { type Ground, openGround, openStage, type Stage, type StageOptions } from "./session-stage.js";
@@ -345,6 +351,16 @@ describe("what is refused", () => {
     ["a ticket used before", ({ ticket }) => JSON.stringify({ type: "hello", ticket }), closeCodes.unauthenticated],
     ["a wrong resume secret", () => JSON.stringify({ type: "hello", resume: "wrong" }), closeCodes.unauthenticated],
     ["garbage", () => "{", closeCodes.badMessage],
+    [
+      "a hello of a version that is not spoken, whatever else it says",
+      () => JSON.stringify({ type: "hello", version: protocolVersions.newest + 1, proof: "of a kind to come" }),
+      closeCodes.unsupportedVersion,
+    ],
+    [
+      "a hello of a version that never was",
+      () => JSON.stringify({ type: "hello", version: 0, resume: "any" }),
+      closeCodes.unsupportedVersion,
+    ],
     ["signalling before hello", () => JSON.stringify(offer), closeCodes.badMessage],
     ["bytes where text belongs", () => new Uint8Array(8), closeCodes.badMessage],
     // Message Too Big, RFC 6455 §7.4.1: it is not even read.
@@ -392,7 +408,7 @@ describe("what is refused", () => {
     expect(await socket.closed).toBe(closeCodes.notFound);
   });
 
-  it("an agent's link needs that VM's token", async () => {
+  it("an agent's link needs that VM's token, and a version that is spoken", async () => {
     await open();
     const url = stage.streamingUrl.replace("http", "ws") + fillPath(streamingSockets.agent, { vmId: "vm-1" });
     const answerTo = async (headers: Record<string, string>) => {
@@ -405,6 +421,9 @@ describe("what is refused", () => {
     expect(await answerTo({})).toBe(401);
     const other = await stage.authenticator.mintAgentToken("vm-2", 1);
     expect(await answerTo({ authorization: `Bearer ${other}` })).toBe(403);
+    const own = await stage.authenticator.mintAgentToken("vm-1", 1);
+    for (const version of [String(protocolVersions.newest + 1), "0", "two"])
+      expect(await answerTo({ authorization: `Bearer ${own}`, [versionHeader]: version })).toBe(426);
   });
 
   it("an agent speaks only for the sessions on its VM", async () => {

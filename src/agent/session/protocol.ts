@@ -5,7 +5,7 @@
 // loads its native modules and says `prepared`: such a spare starts a session in milliseconds. One child plays one
 // session, then ends; it also ends by itself, at once, when the channel closes, and within two seconds on SIGTERM.
 //
-// connectionId is the player's signalling connection. One player at a time: the connection whose media came up last
+// connectionId is the player's signalling connection, or the one that began its line. One player at a time: the connection whose media came up last
 // plays, the one before it is closed. A lost signalling socket (`gone` on the agent link) is no reason for
 // `disconnect`: media flows without it.
 import { z } from "zod";
@@ -41,7 +41,12 @@ export const toChild = z.discriminatedUnion("type", [
   z
     .object({ type: z.literal("ice-servers"), connectionId, iceServers: z.array(iceServer) })
     .describe("New TURN credentials, for its next offer"),
-  z.object({ type: z.literal("offer"), connectionId, sdp: z.string() }),
+  z.object({
+    type: z.literal("offer"),
+    connectionId,
+    sdp: z.string(),
+    number: z.int().optional().describe("Its answer's `to`"),
+  }),
   z.object({ type: z.literal("candidate"), connectionId, candidate: iceCandidate }),
   z
     .object({ type: z.literal("control"), input: z.custom<Uint8Array>((value) => value instanceof Uint8Array) })
@@ -64,7 +69,7 @@ export const fromChild = z.discriminatedUnion("type", [
   z
     .object({ type: z.literal("failed"), detail: z.string() })
     .describe("It cannot start or probe; the child ends after it"),
-  z.object({ type: z.literal("answer"), connectionId, sdp: z.string() }),
+  z.object({ type: z.literal("answer"), connectionId, sdp: z.string(), to: z.int().optional() }),
   z.object({ type: z.literal("candidate"), connectionId, candidate: iceCandidate }),
   z
     .object({

@@ -72,7 +72,7 @@ export class SessionProcess {
         this.#session?.useIceServers(message.connectionId, message.iceServers);
         break;
       case "offer":
-        void this.#session?.offer(message.connectionId, message.sdp);
+        void this.#session?.offer(message.connectionId, message.sdp, message.number);
         break;
       case "candidate":
         this.#session?.candidate(message.connectionId, message.candidate);

@@ -80,7 +80,8 @@ export class Session {
     if (connection !== undefined) connection.iceServers = iceServers;
   }
 
-  async offer(connectionId: string, sdp: string): Promise<void> {
+  /** `number` comes back with the answer. */
+  async offer(connectionId: string, sdp: string, number?: number): Promise<void> {
     const connection = this.#connections.get(connectionId);
     if (connection === undefined) {
       this.#options.tell({
@@ -104,7 +105,7 @@ export class Session {
       link = this.#link(connectionId, iceServers);
       connection.link = link;
       const answer = link.peer.accept(sdp);
-      this.#options.tell({ type: "answer", connectionId, sdp: answer });
+      this.#options.tell({ type: "answer", connectionId, sdp: answer, ...(number !== undefined && { to: number }) });
     } catch (error) {
       if (link !== null) this.#retire(link);
       this.#options.tell({

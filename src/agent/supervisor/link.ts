@@ -6,7 +6,15 @@
 // or that takes nothing off our hands, is dead and replaced. Messages that are not the contract's are logged and
 // dropped: an ingest newer than this agent may say more than it knows.
 import { WebSocket } from "ws";
-import { type FromAgent, signallingLimits, type ToAgent, toAgent, unframeControl } from "../../contracts/signalling.js";
+import {
+  type FromAgent,
+  protocolVersions,
+  signallingLimits,
+  type ToAgent,
+  toAgent,
+  unframeControl,
+  versionHeader,
+} from "../../contracts/signalling.js";
 import { streamingSockets } from "../../contracts/streaming.js";
 import { fillPath } from "../../platform/client.js";
 import { backoffMs } from "../../platform/clock.js";
@@ -81,7 +89,7 @@ export class AgentLink {
     if (signal.aborted) return { opened: false, why: "stopped" };
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(url, {
-      headers: { authorization: `Bearer ${token}` },
+      headers: { authorization: `Bearer ${token}`, [versionHeader]: String(protocolVersions.newest) },
       handshakeTimeout: linkLimits.handshakeMsMax,
       maxPayload: linkLimits.messageBytesMax,
       perMessageDeflate: false,

@@ -4,12 +4,14 @@
 // dies is reported as stream-failed and never started again by itself: the player hears of it, and the control plane
 // decides. Per session one connection signals and one carries input by WebSocket; the newest wins, and the one before
 // is told so. Media and input by data channel flow beside all this, and go on when a connection here ends. When the link
-// to ingest was away, ingest joins its connections again by their ids: the same join is answered anew, not refused.
+// to ingest was away, ingest joins its connections again by their ids: the same join is answered anew, not refused. What
+// a page and its session say to each other is numbered on a line (page-line.ts), whichever connection carries it.
 import type { SeatSpec } from "../../contracts/orchestrator.js";
 import type { FromAgent, StreamInfo, ToAgent } from "../../contracts/signalling.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Log } from "../../platform/log.js";
 import type { FromChild } from "../session/protocol.js";
+import { PageLine, type Signal } from "./page-line.js";
 import { plan, type SessionPhase } from "./plan.js";
 import type { SessionChild } from "./session-child.js";
 import { ResumeSecret, UsedTickets } from "./tickets.js";
@@ -35,6 +37,8 @@ interface Run {
   readonly stream: Promise<StreamInfo | null>;
   readonly resume: ResumeSecret;
   readonly connections: Map<Channel, string>;
+  /** Of the page that joined last; null when that numbers nothing. */
+  line: PageLine | null;
   phase: SessionPhase;
   /** Whether a seat may still be listed for it when its process has gone. */
   seated: boolean;
@@ -45,7 +49,10 @@ interface Joined {
   readonly run: Run;
   readonly channel: Channel;
   readonly proof: Join["proof"];
+  readonly line: PageLine | null;
 }
+
+const lineIdBytes = 12;
 
 export interface SessionsContext {
   /** A process that was told to start the seat. */
@@ -99,20 +106,27 @@ export class Sessions {
         });
         break;
       case "signal": {
-        const run = this.#signalledBy(message);
+        const found = this.#signalledBy(message);
         // Who signals has the answer to its join, and so its newest resume secret.
-        run?.resume.confirm();
-        run?.child.send({ ...message.message, connectionId: message.connectionId });
+        found?.run.resume.confirm();
+        if (found === null || !this.#isNew(found, message)) break;
+        const connectionId = found.line?.peerId ?? message.connectionId;
+        const number = message.message.type === "offer" && message.seq !== undefined ? { number: message.seq } : {};
+        found.run.child.send({ ...message.message, connectionId, ...number });
         break;
       }
+      case "ack":
+        this.#byConnection.get(message.connectionId)?.line?.acknowledge(message.received);
+        break;
       case "ice-servers": {
         const { connectionId, iceServers } = message;
-        this.#byConnection.get(connectionId)?.run.child.send({ type: "ice-servers", connectionId, iceServers });
+        const found = this.#byConnection.get(connectionId);
+        found?.run.child.send({ type: "ice-servers", connectionId: found.line?.peerId ?? connectionId, iceServers });
         break;
       }
       case "bye": {
-        const run = this.#signalledBy(message);
-        if (run !== null) this.#report(run, "left");
+        const found = this.#signalledBy(message);
+        if (found !== null && this.#isNew(found, message)) this.#report(found.run, "left");
         break;
       }
       case "gone":
@@ -121,12 +135,20 @@ export class Sessions {
     }
   }
 
-  /** The session a signalling connection has joined; one that has not, or not this session, is refused. */
-  #signalledBy({ sessionId, connectionId }: { sessionId: string; connectionId: string }): Run | null {
+  /** What a signalling connection has joined; one that has not, or not this session, is refused. */
+  #signalledBy({ sessionId, connectionId }: { sessionId: string; connectionId: string }): Joined | null {
     const found = this.#byConnection.get(connectionId);
-    if (found?.channel === "signalling" && found.run.seat.sessionId === sessionId) return found.run;
+    if (found?.channel === "signalling" && found.run.seat.sessionId === sessionId) return found;
     this.#refuse(connectionId, "no-such-session", "This connection has not joined the session here.");
     return null;
+  }
+
+  /** False for what was heard before, and for what follows a loss and will come again. */
+  #isNew({ line }: Joined, { connectionId, seq }: { connectionId: string; seq?: number | undefined }): boolean {
+    if (line === null || seq === undefined) return true;
+    if (!line.hear(seq)) return false;
+    this.context.send({ type: "ack", connectionId, received: line.state.received });
+    return true;
   }
 
   /** Input of a control connection; of any other it is dropped, like input after the end. */
@@ -158,6 +180,7 @@ export class Sessions {
       ),
       resume: new ResumeSecret(random),
       connections: new Map(),
+      line: null,
       phase: "running",
       seated: true,
       report: null,
@@ -169,7 +192,7 @@ export class Sessions {
   }
 
   #hear(run: Run, message: FromChild): void {
-    const { send, log } = this.context;
+    const { log } = this.context;
     switch (message.type) {
       case "started":
         log.info({ sessionId: run.seat.sessionId, ...message.stream }, "session runs");
@@ -178,12 +201,12 @@ export class Sessions {
         this.#report(run, message.state, message.detail);
         break;
       case "refused":
-        this.#refuse(message.connectionId, message.reason, message.detail);
+        this.#refuse(this.#endLine(run, message.connectionId), message.reason, message.detail);
         break;
       case "answer":
       case "candidate": {
         const { connectionId, ...signal } = message;
-        if (this.#byConnection.get(connectionId)?.run === run) send({ type: "signal", connectionId, message: signal });
+        this.#signal(run, connectionId, signal);
         break;
       }
       case "prepared":
@@ -192,6 +215,30 @@ export class Sessions {
       case "failed": // Its exit, with the same words, follows.
         break;
     }
+  }
+
+  /** What the session's process says to a page it knows by `peerId`. */
+  #signal(run: Run, peerId: string, message: Signal): void {
+    const { send, log } = this.context;
+    const { line } = run;
+    if (line?.peerId !== peerId) {
+      const found = this.#byConnection.get(peerId);
+      if (found?.run === run && found.line === null) send({ type: "signal", connectionId: peerId, message });
+      return;
+    }
+    const seq = line.say(message);
+    if (seq === null) {
+      log.warn({ sessionId: run.seat.sessionId }, "too much is unacked: the page's line is given up");
+      this.#refuse(this.#endLine(run, peerId), "session-failed", "Acks are missing: connect again.");
+    } else if (line.carrier !== null) send({ type: "signal", connectionId: line.carrier, message, seq });
+  }
+
+  /** The process knows that page no more, or wants no more of it: the connection to be told. */
+  #endLine(run: Run, peerId: string): string {
+    const { line } = run;
+    if (line?.peerId !== peerId) return peerId;
+    run.line = null;
+    return line.carrier ?? peerId;
   }
 
   async #join(join: Join): Promise<void> {
@@ -204,13 +251,27 @@ export class Sessions {
     const admitted = this.#admit(run, join);
     if ("refused" in admitted) return this.#refuse(connectionId, admitted.refused, admitted.detail);
     const known = this.#byConnection.get(connectionId)?.run === run;
-    this.#attach(run, join);
+    const line = this.#attach(run, join);
     const stream = await run.stream;
     // Meanwhile its socket may have closed, or another connection have taken its place.
-    if (this.#byConnection.get(connectionId)?.run !== run) return;
+    const joined = this.#byConnection.get(connectionId);
+    if (joined?.run !== run || joined.line !== line) return;
     if (stream === null) return this.#refuse(connectionId, "session-failed", "The session could not be started.");
-    if (channel === "signalling") run.child.send({ type: known ? "ice-servers" : "connect", connectionId, iceServers });
-    this.context.send({ type: "joined", connectionId, resume: admitted.resume, stream });
+    if (channel === "signalling") {
+      const peerId = line?.peerId ?? connectionId;
+      const isNewPeer = !known && peerId === connectionId;
+      run.child.send({ type: isNewPeer ? "connect" : "ice-servers", connectionId: peerId, iceServers });
+    }
+    this.context.send({
+      type: "joined",
+      connectionId,
+      resume: admitted.resume,
+      stream,
+      ...(line !== null && { line: line.state }),
+    });
+    if (line === null) return;
+    line.carrier = connectionId;
+    for (const { seq, message } of line.unacked) this.context.send({ type: "signal", connectionId, message, seq });
   }
 
   /** The resume secret a join is answered with, or why it is refused. */
@@ -233,11 +294,29 @@ export class Sessions {
     return { resume: resume.issue() };
   }
 
-  #attach(run: Run, { connectionId, channel, proof }: Join): void {
+  /** The line it is on from now on, if any. */
+  #attach(run: Run, join: Join): PageLine | null {
+    const { connectionId, channel, proof } = join;
     const before = run.connections.get(channel);
     if (before !== undefined && before !== connectionId) this.#takeOver(before);
+    const line = channel === "control" ? null : this.#lineOf(run, join);
+    if (channel === "signalling") run.line = line;
     run.connections.set(channel, connectionId);
-    this.#byConnection.set(connectionId, { run, channel, proof });
+    this.#byConnection.set(connectionId, { run, channel, proof, line });
+    return line;
+  }
+
+  /** The line the page goes on with, or another when it knows none that is known here. */
+  #lineOf(run: Run, { connectionId, line: its }: Join): PageLine | null {
+    if (its === undefined) return null;
+    const { line } = run;
+    // The same join again: its first answer may not have arrived.
+    const again = line !== null && this.#byConnection.get(connectionId)?.line === line;
+    if (line !== null && (again || its?.id === line.id)) {
+      if (its?.id === line.id) line.acknowledge(its.received);
+      return line;
+    }
+    return new PageLine(this.context.random(lineIdBytes).toString("base64url"), connectionId);
   }
 
   #takeOver(connectionId: string): void {
@@ -253,6 +332,7 @@ export class Sessions {
     const found = this.#byConnection.get(connectionId);
     if (found === undefined) return;
     this.#byConnection.delete(connectionId);
+    if (found.line?.carrier === connectionId) found.line.carrier = null;
     if (found.run.connections.get(found.channel) === connectionId) found.run.connections.delete(found.channel);
   }
 

@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { sessionId } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
 import { type IceServer, type Session, sessionRoutes } from "../../contracts/session.js";
-import { closeCodes } from "../../contracts/signalling.js";
+import { closeCodes, protocolVersions, versionHeader } from "../../contracts/signalling.js";
 import { streamingRoutes, streamingSockets } from "../../contracts/streaming.js";
 import { fillPath, type RouteClient } from "../../platform/client.js";
 import { type HttpServer, serve } from "../../platform/http.js";
@@ -59,16 +59,28 @@ function serveSockets({ app }: HttpServer, { rooms, links }: StreamingRoutesDeps
     streamingSockets.agent,
     {
       websocket: true,
-      onRequest: async ({ caller, params }) => {
+      onRequest: async ({ caller, params, headers }) => {
         if (caller.kind === "anyone") throw new Problem("unauthenticated", "Send the agent's token.");
         if (caller.kind !== "agent" || caller.vmId !== params.vmId)
           throw new Problem("forbidden", "An agent links only its own VM.");
+        requireSpoken(headers[versionHeader]);
       },
     },
     (socket, { caller }) => {
       if (caller.kind === "agent") links.attach(caller, socket);
     },
   );
+}
+
+/** An agent that names no version is of one that had none to name. */
+function requireSpoken(version: string | string[] | undefined): void {
+  const { oldest, newest } = protocolVersions;
+  const number = version === undefined ? oldest : Number(version);
+  if (!(number >= oldest && number <= newest))
+    throw new Problem(
+      "unsupported-version",
+      `Versions ${oldest} to ${newest} are spoken here: bring the agent up to date.`,
+    );
 }
 
 /** `https://host` → `wss://host/api/…`. */

@@ -1,7 +1,8 @@
 // One player connection (a signalling or control socket) as data: its states, its one table, and what it holds.
 
+import type { LineState } from "../../contracts/line.js";
 import type { Session } from "../../contracts/session.js";
-import type { IceCandidate, StreamInfo, ToAgent, ToPlayer } from "../../contracts/signalling.js";
+import type { FromPlayer, IceCandidate, StreamInfo, ToAgent, ToPlayer } from "../../contracts/signalling.js";
 
 export type Phase = "awaiting-hello" | "checking" | "waiting" | "joining" | "joined" | "closed";
 
@@ -22,6 +23,10 @@ export const connectionTransitions = {
 export type ConnectionEvent = "hello" | "admitted" | "join" | "joined" | "unlinked" | "close";
 export type Proof = Extract<ToAgent, { type: "join" }>["proof"];
 export type Progress = Extract<ToPlayer, { type: "progress" }>;
+export type Offer = Extract<FromPlayer, { type: "offer" }>;
+export type Candidate = Extract<FromPlayer, { type: "candidate" }>;
+/** Of a player's hello: its line, null before it knows one, undefined when it numbers nothing. */
+export type PlayersLine = LineState | null | undefined;
 
 export interface Connection {
   readonly sessionId: string;
@@ -36,15 +41,17 @@ export interface Connection {
   readonly vmId: string | null;
   /** What an agent accepted it with: the agent's VM, the resume secret it gave, and the stream. */
   readonly accepted: { readonly vmId: string; readonly resume: string; readonly stream: StreamInfo } | null;
+  /** Kept up to date by what passes; undefined too when the agent numbers nothing. */
+  readonly line: PlayersLine;
   /** The player's newest offer, kept until it is answered, so that a broken link loses nothing. */
-  readonly offer: string | null;
+  readonly offer: Offer | null;
   /** The player's candidates that belong to the unanswered offer, or to one still to come. */
-  readonly candidates: readonly IceCandidate[];
+  readonly candidates: readonly Candidate[];
   /** How many candidates came since the last offer. */
   readonly candidatesSeen: number;
   /** Whether an offer was answered on this VM: only then do candidates of either side make sense without an offer. */
   readonly answered: boolean;
-  /** The agent's candidates that came before its answer. */
+  /** The agent's candidates that came before its answer, where nothing is numbered. */
   readonly agentCandidates: readonly IceCandidate[];
   readonly told: Progress | null;
 }
@@ -56,6 +63,7 @@ export const openConnection = (id: Pick<Connection, "sessionId" | "connectionId"
   session: null,
   vmId: null,
   accepted: null,
+  line: undefined,
   offer: null,
   candidates: [],
   candidatesSeen: 0,

@@ -1,96 +1,31 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Session } from "../../contracts/session.js";
-import { closeCodes, type StreamInfo, signallingLimits, toAgent, toPlayer } from "../../contracts/signalling.js";
-import { type Connection, connectionTransitions, openConnection } from "./connection.js";
-import { type AgentAnswer, type Incoming, type Outgoing, relay, type Surroundings } from "./relay.js";
-
-const connectionId = "connection-1";
-const ticket = { jti: "ticket-1", expiresAt: 1_000 };
-const stream: StreamInfo = {
-  gameId: "demo",
-  title: "Demo",
-  asked: { width: 1280, height: 720, fps: 60 },
-  mode: { width: 1280, height: 720, fps: 60 },
-  encoder: "libx264",
-  why: null,
-  pointer: "relative",
-};
-
-const sessionOn = (vmId: string | null, version = 1): Session => ({
-  sessionId: "s_1",
-  tenant: "acme",
-  status: vmId === null ? "QUEUED" : "READY",
-  gameId: "demo",
-  presetId: "default-standard",
-  cap: null,
-  region: vmId === null ? null : "us-east-1",
-  vmId,
-  templateId: vmId === null ? null : "L4-90",
-  provider: vmId === null ? null : "local",
-  queue: vmId === null ? { position: 3, etaSeconds: 12, reason: "full" } : null,
-  end: null,
-  createdAt: "2026-01-01T00:00:00Z",
-  readyAt: null,
-  joinedAt: null,
-  endedAt: null,
-  version,
-});
-const endedSession = (version: number): Session => ({
-  ...sessionOn(null, version),
-  status: "ENDED",
-  queue: null,
-  end: { reason: "idle", detail: "No input." },
-});
-
-const candidate = (name: string) => ({ candidate: name, sdpMid: "0" });
-const offer: Incoming = { type: "player", message: { type: "offer", sdp: "the offer" } };
-const playerCandidate = (name: string): Incoming => ({
-  type: "player",
-  message: { type: "candidate", candidate: candidate(name) },
-});
-const fromAgent = (message: AgentAnswer, vmId = "vm-1"): Incoming => ({ type: "agent", vmId, message });
-const joined = (resume = "resume-1", vmId = "vm-1") =>
-  fromAgent({ type: "joined", connectionId, resume, stream }, vmId);
-const answer = fromAgent({ type: "signal", connectionId, message: { type: "answer", sdp: "the answer" } });
-const agentCandidate = (name: string) =>
-  fromAgent({ type: "signal", connectionId, message: { type: "candidate", candidate: candidate(name) } });
-const admitted = (session: Session): Incoming => ({ type: "admitted", proof: ticket, session });
-const down = (vmId = "vm-1"): Incoming => ({ type: "link", vmId, up: false });
-const up = (vmId = "vm-1"): Incoming => ({ type: "link", vmId, up: true });
-
-const iceServers = [{ urls: ["turn:turn.example.org"], username: "1290:s_1", credential: "made now" }];
-
-/** Plays a script; the links it names go up and down as it says, and are up at the start. */
-function play(script: readonly Incoming[], channel: Connection["channel"] = "signalling", away: string[] = []) {
-  const gone = new Set(away);
-  const around: Surroundings = {
-    linked: (vmId) => !gone.has(vmId),
-    iceServers: () => iceServers,
-    nowSeconds: 990,
-    newJti: () => "vouched",
-  };
-  let connection = openConnection({ sessionId: "s_1", connectionId, channel });
-  const outgoing: Outgoing[] = [];
-  for (const incoming of script) {
-    if (incoming.type === "link") incoming.up ? gone.delete(incoming.vmId) : gone.add(incoming.vmId);
-    const step = relay(connection, incoming, around);
-    connection = step.connection;
-    outgoing.push(...step.outgoing);
-  }
-  return { connection, outgoing, last: outgoing.at(-1) };
-}
-
-const hello: Incoming = { type: "hello" };
-const untilJoined = [hello, admitted(sessionOn("vm-1")), joined()];
-const toTheAgent = (outgoing: readonly Outgoing[]) =>
-  outgoing.flatMap((item) =>
-    item.to !== "agent" ? [] : item.message.type === "signal" ? [item.message.message.type] : [item.message.type],
-  );
-const toThePlayer = (outgoing: readonly Outgoing[]) =>
-  outgoing.flatMap((item): (string | number)[] =>
-    item.to !== "player" ? [] : "message" in item ? [item.message.type] : [item.close],
-  );
+import { closeCodes, signallingLimits, toAgent, toPlayer } from "../../contracts/signalling.js";
+import { connectionTransitions } from "./connection.js";
+import type { Incoming, Outgoing } from "./relay.js";
+import {
+  admitted,
+  agentCandidate,
+  answer,
+  connectionId,
+  down,
+  endedSession,
+  fromAgent,
+  hello,
+  iceServers,
+  joined,
+  offer,
+  play,
+  playerCandidate,
+  sessionOn,
+  stream,
+  ticket,
+  toTheAgent,
+  toThePlayer,
+  untilJoined,
+  up,
+} from "./relay-fixture.js";
 
 describe("signalling", () => {
   it("joins the agent when the ticket is genuine, and welcomes the player when the agent does", () => {
@@ -259,7 +194,7 @@ describe("signalling", () => {
   it("does not end a session for a resume secret nobody has checked", () => {
     const { outgoing } = play([
       hello,
-      { type: "admitted", proof: { resume: "a guess" }, session: sessionOn(null) },
+      { type: "admitted", proof: { resume: "a guess" }, line: undefined, session: sessionOn(null) },
       { type: "player", message: { type: "bye" } },
     ]);
     expect(outgoing.some((item) => item.to === "session")).toBe(false);
@@ -269,7 +204,12 @@ describe("signalling", () => {
 describe("a control socket", () => {
   it("joins by its resume secret and takes no signalling", () => {
     const { outgoing } = play(
-      [hello, { type: "admitted", proof: { resume: "r" }, session: sessionOn("vm-1") }, joined(), offer],
+      [
+        hello,
+        { type: "admitted", proof: { resume: "r" }, line: undefined, session: sessionOn("vm-1") },
+        joined(),
+        offer,
+      ],
       "control",
     );
     expect(outgoing[0]).toMatchObject({ message: { type: "join", channel: "control", proof: { resume: "r" } } });
@@ -290,13 +230,34 @@ const anyIncoming: fc.Arbitrary<Incoming> = fc.oneof(
   fc.constantFrom<Incoming>(
     { type: "player", message: { type: "bye" } },
     { type: "player", message: { type: "ping" } },
-    { type: "admitted", proof: { resume: "r" }, session: sessionOn("vm-1") },
+    { type: "admitted", proof: { resume: "r" }, line: undefined, session: sessionOn("vm-1") },
     admitted(sessionOn("vm-1")),
     admitted(sessionOn(null)),
     { type: "refuse", refusal: "tooFast", detail: "slower" },
   ),
   anyName.map(playerCandidate),
   anyName.map(agentCandidate),
+  fc.constantFrom<Incoming>(
+    { type: "admitted", proof: { resume: "r" }, line: null, session: sessionOn("vm-1") },
+    { type: "admitted", proof: ticket, line: { id: "line-of-vm-1", received: 3 }, session: sessionOn("vm-1") },
+    { type: "player", message: { type: "ack", received: 5 } },
+    fromAgent({ type: "ack", connectionId, received: 5 }),
+  ),
+  fc.nat(9).map((seq): Incoming => ({ type: "player", message: { type: "offer", sdp: "o", seq: seq + 1 } })),
+  fc.nat(9).map((seq): Incoming => ({ type: "player", message: { type: "bye", seq: seq + 1 } })),
+  fc
+    .tuple(fc.nat(9), anyVm, anyName)
+    .map(([seq, vmId, sdp]) =>
+      fromAgent(
+        { type: "signal", connectionId, message: { type: "answer", sdp: `a${sdp}`, to: seq + 1 }, seq: seq + 1 },
+        vmId,
+      ),
+    ),
+  fc
+    .tuple(anyVm, anyName)
+    .map(([vmId, resume]) =>
+      fromAgent({ type: "joined", connectionId, resume, stream, line: { id: `line-of-${vmId}`, received: 0 } }, vmId),
+    ),
   fc.tuple(anyName, anyVm).map(([resume, vmId]) => joined(resume, vmId)),
   fc.tuple(fc.option(anyVm), fc.nat(20)).map(
     ([vmId, version]): Incoming => ({

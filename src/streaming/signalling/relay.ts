@@ -9,17 +9,32 @@
 // The agent's link going away closes nothing: media flows without us. The connection joins again when the link is back.
 // When a session moves to another VM, its connections move with it: they were accepted already, so this node vouches
 // for them with a fresh ticket id.
+//
+// What is numbered (contracts/line.ts) passes in the order it came; what is lost here, with this process or on a link,
+// the ends say again: we only see to it that they learn of every break. What a player of version 1 says is held and
+// ordered here.
 import { Problem, type ProblemType } from "../../contracts/problems.js";
 import type { ConnectionReport, IceServer, Session } from "../../contracts/session.js";
 import {
   closeCodes,
   type FromAgent,
   type FromPlayer,
+  protocolVersions,
   signallingLimits,
   type ToAgent,
   type ToPlayer,
 } from "../../contracts/signalling.js";
-import { type Connection, isProved, mayMove, move, type Progress, type Proof } from "./connection.js";
+import {
+  type Candidate,
+  type Connection,
+  isProved,
+  mayMove,
+  move,
+  type Offer,
+  type PlayersLine,
+  type Progress,
+  type Proof,
+} from "./connection.js";
 
 /** What an agent says about one connection. */
 export type AgentAnswer = Extract<FromAgent, { connectionId: string }>;
@@ -28,7 +43,7 @@ export type Refusal = Exclude<keyof typeof closeCodes, "ended">;
 
 export type Incoming =
   | { readonly type: "hello" }
-  | { readonly type: "admitted"; readonly proof: Proof; readonly session: Session }
+  | { readonly type: "admitted"; readonly proof: Proof; readonly line: PlayersLine; readonly session: Session }
   | { readonly type: "player"; readonly message: FromPlayer }
   | { readonly type: "agent"; readonly vmId: string; readonly message: AgentAnswer }
   | { readonly type: "session"; readonly session: Session }
@@ -68,6 +83,7 @@ const refusalProblems = {
   notFound: "not-found",
   helloTimeout: "unauthenticated",
   takenOver: "illegal-transition",
+  unsupportedVersion: "unsupported-version",
   tooFast: "rate-limited",
   unavailable: "unavailable",
 } as const satisfies Record<Refusal, ProblemType>;
@@ -89,8 +105,8 @@ export function relay(connection: Connection, incoming: Incoming, around: Surrou
       return stay(move(connection, "hello"));
     case "admitted": {
       if (!mayMove(connection, "admitted")) return stay(connection);
-      const { proof, session } = incoming;
-      return follow({ ...move(connection, "admitted"), proof }, session, around);
+      const { proof, line, session } = incoming;
+      return follow({ ...move(connection, "admitted"), proof, line }, session, around);
     }
     case "session":
       if (connection.session === null || incoming.session.version <= connection.session.version)
@@ -122,10 +138,12 @@ const withAgent = (connection: Connection): string | null =>
 const unlink = (connection: Connection): Connection =>
   mayMove(connection, "unlinked") ? move(connection, "unlinked") : connection;
 
-function toAgent(connection: Connection, message: Extract<ToAgent, { type: "signal" }>["message"]): Outgoing[] {
-  const { phase, vmId, sessionId, connectionId } = connection;
+/** Where nothing is numbered the number goes no further: it would wait for acks that never come. */
+function toAgent(connection: Connection, { seq, ...message }: Offer | Candidate): Outgoing[] {
+  const { phase, vmId, sessionId, connectionId, line } = connection;
   if (phase !== "joined" || vmId === null) return [];
-  return [{ to: "agent", vmId, message: { type: "signal", sessionId, connectionId, message } }];
+  const number = line === undefined || seq === undefined ? {} : { seq };
+  return [{ to: "agent", vmId, message: { type: "signal", sessionId, connectionId, message, ...number } }];
 }
 
 function gone(connection: Connection): Outgoing[] {
@@ -160,7 +178,8 @@ function follow(connection: Connection, session: Session, around: Surroundings):
   const known = { ...connection, session };
   if (session.vmId === connection.vmId) return settle(known, around);
   const left = gone(connection);
-  const signals = connection.answered ? noSignals : { agentCandidates: [] };
+  // What was said on a line is that machine's business; another begins another line, and the player offers anew.
+  const signals = connection.answered || connection.line ? noSignals : { agentCandidates: [] };
   const moved = { ...unlink(known), vmId: session.vmId, ...signals };
   if (connection.channel === "control" && connection.accepted !== null) {
     const step = refuse(moved, "unavailable", "The session moves to another machine: connect again when welcomed.");
@@ -185,6 +204,7 @@ function settle(connection: Connection, around: Surroundings): Step {
     channel,
     proof: proofFor(connection, vmId, around),
     iceServers: around.iceServers(),
+    ...(connection.line === undefined ? {} : { line: connection.line }),
   };
   return {
     connection: move(told.connection, "join"),
@@ -225,22 +245,25 @@ function hearPlayer(connection: Connection, message: FromPlayer): Step {
     case "offer": {
       // Candidates already here belong to this offer if none came before it, else to the one it replaces.
       const candidates = connection.offer === null && !connection.answered ? connection.candidates : [];
-      const next = { ...connection, offer: message.sdp, candidates, candidatesSeen: candidates.length };
+      const next = { ...connection, offer: message, candidates, candidatesSeen: candidates.length };
       return { connection: next, outgoing: signals(next) };
     }
     case "candidate": {
-      if (connection.candidatesSeen >= signallingLimits.candidatesPerConnectionMax) return stay(connection);
-      const { candidate } = message;
-      const seen = { ...connection, candidatesSeen: connection.candidatesSeen + 1 };
-      const direct = connection.phase === "joined" && (connection.offer !== null || connection.answered);
-      const settled = direct && connection.offer === null;
+      const { phase, line, offer, answered, candidates } = connection;
+      const tooMany = connection.candidatesSeen >= signallingLimits.candidatesPerConnectionMax;
+      // A numbered one that is dropped holds up all that follow.
+      const passes = phase === "joined" && (line === undefined ? !tooMany && (offer !== null || answered) : true);
+      const held = !tooMany && !(passes && offer === null);
+      const seen = { ...connection, candidatesSeen: connection.candidatesSeen + (tooMany ? 0 : 1) };
       return {
-        connection: settled ? seen : { ...seen, candidates: [...connection.candidates, candidate] },
-        outgoing: direct ? toAgent(connection, { type: "candidate", candidate }) : [],
+        connection: held ? { ...seen, candidates: [...candidates, message] } : seen,
+        outgoing: passes ? toAgent(connection, message) : [],
       };
     }
+    case "ack":
+      return hearAck(connection, message.received);
     case "bye":
-      return bye(connection);
+      return bye(connection, message.seq);
   }
 }
 
@@ -256,21 +279,34 @@ function renewCredentials(connection: Connection, around: Surroundings): Step {
   return { connection, outgoing: [toPlayer(renewal), ...agent] };
 }
 
-/** All that is held for the agent, in the order it makes sense to it. */
+/** All that is held for the agent, in the order it makes sense to it: by number, else the offer first. */
 function signals(connection: Connection): Outgoing[] {
-  const { offer, candidates, answered } = connection;
-  if (offer === null && !answered) return [];
-  return [
-    ...(offer === null ? [] : toAgent(connection, { type: "offer", sdp: offer })),
-    ...candidates.flatMap((candidate) => toAgent(connection, { type: "candidate", candidate })),
-  ];
+  const { offer, candidates, answered, line } = connection;
+  if (offer === null && !answered && line === undefined) return [];
+  const held = [...(offer === null ? [] : [offer]), ...candidates];
+  if (line !== undefined) held.sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0));
+  return held.flatMap((message) => toAgent(connection, message));
 }
 
-function bye(connection: Connection): Step {
-  const { sessionId, connectionId, session } = connection;
+/** Passed on, and remembered for the next join. */
+function hearAck(connection: Connection, received: number): Step {
+  const { line, phase, vmId, sessionId, connectionId } = connection;
+  if (!line || phase !== "joined" || vmId === null) return stay(connection);
+  return {
+    connection: { ...connection, line: { ...line, received: Math.max(line.received, received) } },
+    outgoing: [{ to: "agent", vmId, message: { type: "ack", sessionId, connectionId, received } }],
+  };
+}
+
+function bye(connection: Connection, seq: number | undefined): Step {
+  const { sessionId, connectionId, session, line } = connection;
   const vmId = withAgent(connection);
+  const number = line === undefined || seq === undefined ? {} : { seq };
   if (vmId !== null)
-    return { connection, outgoing: [{ to: "agent", vmId, message: { type: "bye", sessionId, connectionId } }] };
+    return {
+      connection,
+      outgoing: [{ to: "agent", vmId, message: { type: "bye", sessionId, connectionId, ...number } }],
+    };
   // Nobody has checked a resume secret yet, and a hello under way proves nothing: that socket just closes.
   if (session === null || !isProved(connection))
     return {
@@ -285,38 +321,75 @@ function hearAgent(connection: Connection, vmId: string, message: AgentAnswer, a
   // Another VM's agent has no say here, nor has one that was not asked (or whose answer the link's loss overtook).
   if (vmId !== withAgent(connection)) return stay(connection);
   switch (message.type) {
-    case "joined": {
-      if (!mayMove(connection, "joined")) return stay(connection);
-      const { resume, stream } = message;
-      const again = connection.accepted?.vmId === vmId && connection.accepted.resume === resume;
-      const joined = { ...move(connection, "joined"), accepted: { vmId, resume, stream }, told: null };
-      const welcome: ToPlayer = { type: "welcome", resume, iceServers: around.iceServers(), stream };
-      return {
-        connection: joined.offer === null && joined.answered ? { ...joined, candidates: [] } : joined,
-        outgoing: [...(again ? [] : [toPlayer(welcome)]), ...(connection.phase === "joining" ? signals(joined) : [])],
-      };
-    }
+    case "joined":
+      return mayMove(connection, "joined") ? welcome(connection, message, around) : stay(connection);
+    case "ack":
+      return connection.line
+        ? { connection, outgoing: [toPlayer({ type: "ack", received: message.received })] }
+        : stay(connection);
     case "refused":
       return refuse(connection, refusalsByAgent[message.reason], message.detail, true);
     case "signal":
       if (connection.phase !== "joined" || connection.channel === "control") return stay(connection);
-      return hearSignal(connection, message.message);
+      return hearSignal(connection, message);
   }
 }
 
-function hearSignal(connection: Connection, message: Extract<AgentAnswer, { type: "signal" }>["message"]): Step {
+function welcome(
+  connection: Connection,
+  message: Extract<AgentAnswer, { type: "joined" }>,
+  around: Surroundings,
+): Step {
+  const { resume, stream } = message;
+  const { phase, accepted } = connection;
+  const line = connection.line === undefined ? undefined : message.line;
+  const again = accepted !== null && accepted.vmId === connection.vmId && accepted.resume === resume;
+  const goesOn = !connection.line || connection.line.id === line?.id;
+  const joined: Connection = {
+    ...move(connection, "joined"),
+    accepted: { vmId: connection.vmId!, resume, stream },
+    told: null,
+    line: line && { id: line.id, received: connection.line?.id === line.id ? connection.line.received : 0 },
+    ...(goesOn ? {} : noSignals),
+  };
+  const said: ToPlayer[] = !again
+    ? [
+        {
+          type: "welcome",
+          resume,
+          iceServers: around.iceServers(),
+          stream,
+          versions: protocolVersions,
+          ...(line && { line }),
+        },
+      ]
+    : line !== undefined
+      ? [{ type: "resumed", line }]
+      : [];
+  return {
+    connection: joined.offer === null && joined.answered ? { ...joined, candidates: [] } : joined,
+    outgoing: [...said.map(toPlayer), ...(phase === "joining" ? signals(joined) : [])],
+  };
+}
+
+function hearSignal(connection: Connection, { message, seq }: Extract<AgentAnswer, { type: "signal" }>): Step {
+  const { offer, agentCandidates, answered, line } = connection;
+  // What came before it is in order already, be it for an offer made through another socket.
+  if (line !== undefined && seq !== undefined) {
+    const settles = message.type === "answer" && message.to === offer?.seq;
+    return {
+      connection: settles ? { ...connection, offer: null, candidates: [], answered: true } : connection,
+      outgoing: [toPlayer({ ...message, seq })],
+    };
+  }
   if (message.type === "answer") {
-    if (connection.offer === null) return stay(connection);
-    const { agentCandidates } = connection;
+    if (offer === null) return stay(connection);
     return {
       connection: { ...connection, offer: null, candidates: [], answered: true, agentCandidates: [] },
       outgoing: [toPlayer(message), ...agentCandidates.map((candidate) => toPlayer({ type: "candidate", candidate }))],
     };
   }
-  if (connection.answered && connection.offer === null) return { connection, outgoing: [toPlayer(message)] };
-  if (connection.agentCandidates.length >= signallingLimits.candidatesPerConnectionMax) return stay(connection);
-  return {
-    connection: { ...connection, agentCandidates: [...connection.agentCandidates, message.candidate] },
-    outgoing: [],
-  };
+  if (answered && offer === null) return { connection, outgoing: [toPlayer(message)] };
+  if (agentCandidates.length >= signallingLimits.candidatesPerConnectionMax) return stay(connection);
+  return { connection: { ...connection, agentCandidates: [...agentCandidates, message.candidate] }, outgoing: [] };
 }

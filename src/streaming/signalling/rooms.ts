@@ -8,7 +8,15 @@ import type { WebSocket } from "ws";
 import { inputBytesMax } from "../../contracts/input.js";
 import { Problem } from "../../contracts/problems.js";
 import { type IceServer, type Session, sessionRoutes } from "../../contracts/session.js";
-import { closeCodes, frameControl, fromPlayer, type Hello, hello } from "../../contracts/signalling.js";
+import {
+  closeCodes,
+  frameControl,
+  fromPlayer,
+  type Hello,
+  hello,
+  helloVersion,
+  protocolVersions,
+} from "../../contracts/signalling.js";
 import type { StreamStatus } from "../../contracts/streaming.js";
 import type { Authenticator } from "../../platform/auth.js";
 import type { RouteClient } from "../../platform/client.js";
@@ -17,12 +25,15 @@ import type { Log } from "../../platform/log.js";
 import type { AgentLinks } from "../agents/links.js";
 import type { Reports } from "../agents/reports.js";
 import type { StreamingMetrics } from "../metrics.js";
-import { type Connection, isProved, openConnection, type Proof } from "./connection.js";
+import { type Connection, isProved, openConnection, type PlayersLine, type Proof } from "./connection.js";
 import { type AgentAnswer, type Incoming, type Outgoing, type Refusal, relay } from "./relay.js";
 import { type OpenSocket, openSocket, type SocketLimits } from "./socket.js";
 import { Waiters } from "./waiters.js";
 
 const earlyInputsMax = 64;
+
+/** The version of the protocol that numbers what page and agent say to each other. */
+const numberingSince = 2;
 
 export interface RoomLimits {
   readonly helloMs: number;
@@ -58,7 +69,7 @@ interface Player {
   readonly early: Uint8Array[];
 }
 
-type Door = { readonly proof: Proof; readonly session: Session };
+type Door = { readonly proof: Proof; readonly line: PlayersLine; readonly session: Session };
 
 export class Rooms implements Disposable {
   readonly #rooms = new Map<string, Set<Player>>();
@@ -163,7 +174,9 @@ export class Rooms implements Disposable {
     const json = parseJson(text);
     if (player.connection.phase === "awaiting-hello") {
       const said = hello.safeParse(json);
-      if (said.success) this.#hearHello(player, said.data);
+      const refused = unspokenVersion(json);
+      if (refused !== null) this.#refuse(player, "unsupportedVersion", refused);
+      else if (said.success) this.#hearHello(player, said.data);
       else this.#refuse(player, "badMessage", "Say hello first, with a ticket or a resume secret.");
     } else {
       const message = fromPlayer.safeParse(json);
@@ -193,7 +206,9 @@ export class Rooms implements Disposable {
       if (ticket.sessionId !== sessionId) throw new Problem("forbidden", "The ticket is for another session.");
       proof = { jti: ticket.jti, expiresAt: ticket.expiresAt };
     }
-    return { proof, session: await this.#readSession(sessionId) };
+    const numbers = channel === "signalling" && (said.version ?? protocolVersions.oldest) >= numberingSince;
+    const line = !numbers ? undefined : "line" in said ? (said.line ?? null) : null;
+    return { proof, line, session: await this.#readSession(sessionId) };
   }
 
   #turnAway(player: Player, error: unknown): void {
@@ -269,6 +284,14 @@ export class Rooms implements Disposable {
       socket.close(item.close, item.reason);
     }
   }
+}
+
+/** Why a hello of that version is refused; null: it is not, as far as its version goes. */
+function unspokenVersion(json: unknown): string | null {
+  const { oldest, newest } = protocolVersions;
+  const said = helloVersion.safeParse(json);
+  if (!said.success || (said.data.version >= oldest && said.data.version <= newest)) return null;
+  return `Versions ${oldest} to ${newest} are spoken here, not ${said.data.version}: load the player anew.`;
 }
 
 const isWaiting = ({ connection: { channel, phase } }: Player): boolean =>
