@@ -1,5 +1,6 @@
 // The streaming role (streaming-ingest): relays signalling, control input and agent links. Stateless: it may be stopped
 // and started at any time, media goes on flowing and both ends come back by themselves.
+import { randomBytes } from "node:crypto";
 import * as z from "zod";
 import { signallingLimits } from "../contracts/signalling.js";
 import { createClient, type RouteClient } from "../platform/client.js";
@@ -85,11 +86,12 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
     },
   });
   const rooms = new Rooms({
-    links,
+    agents: links,
     reports,
     sessions,
     authenticator: server.authenticator,
     iceServersFor: iceServers,
+    newConnectionId: () => randomBytes(12).toString("base64url"),
     limits: {
       helloMs: config.helloMs,
       waiterGoneMs: config.waiterGoneMs,

@@ -9,6 +9,7 @@ import type { Clock } from "../../platform/clock.js";
 import type { Log } from "../../platform/log.js";
 import type { StreamingMetrics } from "../metrics.js";
 import { type OpenSocket, openSocket, type SocketLimits } from "../signalling/socket.js";
+import type { Agents } from "./agents.js";
 
 export interface LinkListener {
   linkChanged(vmId: string, up: boolean): void;
@@ -23,18 +24,17 @@ export interface AgentLinksDeps {
   readonly log: Log;
 }
 
-export class AgentLinks {
+export class AgentLinks implements Agents {
   readonly #links = new Map<string, OpenSocket>();
   /** Of the links above. */
   readonly #epochs = new Map<string, number>();
 
   constructor(private readonly deps: AgentLinksDeps) {}
 
-  has(vmId: string): boolean {
+  linked(vmId: string): boolean {
     return this.#links.has(vmId);
   }
 
-  /** False when the VM's agent is not there: the message is not kept. */
   send(vmId: string, message: ToAgent | Uint8Array): boolean {
     const sent = this.#links.get(vmId)?.send(message) ?? false;
     if (sent)

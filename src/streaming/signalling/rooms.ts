@@ -22,7 +22,7 @@ import type { Authenticator } from "../../platform/auth.js";
 import type { RouteClient } from "../../platform/client.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Log } from "../../platform/log.js";
-import type { AgentLinks } from "../agents/links.js";
+import type { Agents } from "../agents/agents.js";
 import type { Reports } from "../agents/reports.js";
 import type { StreamingMetrics } from "../metrics.js";
 import { type Connection, isProved, openConnection, type PlayersLine, type Proof } from "./connection.js";
@@ -48,11 +48,13 @@ export interface RoomLimits {
 }
 
 export interface RoomsDeps {
-  readonly links: AgentLinks;
+  readonly agents: Agents;
   readonly reports: Reports;
   readonly sessions: RouteClient;
   readonly authenticator: Authenticator;
   readonly iceServersFor: (sessionId: string) => IceServer[];
+  /** Unique for good, also among nodes. */
+  readonly newConnectionId: () => string;
   readonly limits: RoomLimits;
   readonly metrics: StreamingMetrics;
   readonly clock: Clock;
@@ -86,7 +88,7 @@ export class Rooms implements Disposable {
   /** Takes a socket of which nothing is proved yet. */
   enter(sessionId: string, channel: Connection["channel"], socket: WebSocket): void {
     const { limits, clock, metrics } = this.deps;
-    const connectionId = randomBytes(12).toString("base64url");
+    const connectionId = this.deps.newConnectionId();
     const player: Player = {
       connection: openConnection({ sessionId, connectionId, channel }),
       openedAt: clock.now(),
@@ -235,7 +237,7 @@ export class Rooms implements Disposable {
 
   /** Input is about now: what its agent cannot take at once is worth nothing later. */
   #sendInput({ connection: { phase, vmId, connectionId } }: Player, bytes: Uint8Array): void {
-    const sent = phase === "joined" && vmId !== null && this.deps.links.send(vmId, frameControl(connectionId, bytes));
+    const sent = phase === "joined" && vmId !== null && this.deps.agents.send(vmId, frameControl(connectionId, bytes));
     if (!sent) this.deps.metrics.inputDropped.inc();
   }
 
@@ -257,10 +259,10 @@ export class Rooms implements Disposable {
   }
 
   #happen(player: Player, incoming: Incoming): void {
-    const { links, iceServersFor, clock } = this.deps;
+    const { agents, iceServersFor, clock } = this.deps;
     const now = clock.now();
     const { connection, outgoing } = relay(player.connection, incoming, {
-      linked: (vmId) => links.has(vmId),
+      linked: (vmId) => agents.linked(vmId),
       iceServers: () => iceServersFor(player.connection.sessionId),
       nowSeconds: Math.floor(now / 1000),
       newJti: () => randomBytes(16).toString("base64url"),
@@ -271,9 +273,9 @@ export class Rooms implements Disposable {
   }
 
   #carryOut({ connection, socket }: Player, item: Outgoing): void {
-    const { links, reports, metrics, log } = this.deps;
+    const { agents, reports, metrics, log } = this.deps;
     const { sessionId, channel } = connection;
-    if (item.to === "agent") links.send(item.vmId, item.message);
+    if (item.to === "agent") agents.send(item.vmId, item.message);
     else if (item.to === "session") reports.report(sessionId, item.report);
     else if ("message" in item) {
       if (socket.send(item.message)) metrics.relayed.inc({ to: "player", type: item.message.type });
