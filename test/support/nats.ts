@@ -17,6 +17,8 @@ export interface TestNats extends AsyncDisposable {
   start(): Promise<void>;
   /** As a power cut would, but for what the kernel has. */
   kill(): Promise<void>;
+  /** Stops it where it is, or lets it go on: connections stay open and nothing is read. */
+  pause(paused: boolean): void;
   /** Every message of the stream in its order; none: there is no stream. */
   read(stream: string): Promise<{ subject: string; headers: Record<string, string>; event: VmEvent }[]>;
 }
@@ -50,6 +52,7 @@ export async function startNats(options: { args?: readonly string[] } = {}): Pro
     server,
     start,
     kill,
+    pause: (paused) => void child?.kill(paused ? "SIGSTOP" : "SIGCONT"),
     async read(stream) {
       const connection = await connect({ servers: server });
       try {

@@ -1,0 +1,64 @@
+// The bus over a real NATS server, through kills of it.
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { busLimits } from "../../src/platform/bus.js";
+import { becomes, describeBus } from "../../src/platform/bus-conformance.js";
+import { createLog } from "../../src/platform/log.js";
+import { NatsBus } from "../../src/platform/nats-bus.js";
+import { freePort } from "../support/free-port.js";
+import { startNats, type TestNats } from "../support/nats.js";
+
+const log = createLog({ name: "t", level: "silent" });
+let nats: TestNats;
+beforeAll(async () => {
+  nats = await startNats();
+});
+afterAll(() => nats[Symbol.asyncDispose]());
+
+const busOn = (server: string) =>
+  new NatsBus({ access: { servers: [server] }, name: "test", random: Math.random, log });
+
+describeBus("NATS", {
+  open: async () => {
+    const bus = busOn(nats.server);
+    await becomes(bus, true);
+    return bus;
+  },
+  cut: async () => {
+    await nats.kill();
+    return () => nats.start();
+  },
+});
+
+describe("a bus over NATS", () => {
+  it("may be made before its server is there, and be ended while it is not", async () => {
+    const port = await freePort();
+    await using bus = busOn(`nats://127.0.0.1:${port}`);
+    expect(bus.connected).toBe(false);
+    expect(bus.publish("t", new Uint8Array(1))).toBe("away");
+  });
+
+  it("gives a server up that takes nothing, and drops what may be dropped before that", async () => {
+    await using bus = busOn(nats.server);
+    await becomes(bus, true);
+    nats.pause(true);
+    try {
+      const message = new Uint8Array(busLimits.messageBytesMax);
+      const outcomes = (droppable: boolean) => {
+        for (let sent = 0; ; sent += message.length) {
+          const outcome = bus.publish("t", message, { droppable });
+          if (outcome !== "sent") return { outcome, sent };
+        }
+      };
+      const dropped = outcomes(true);
+      expect(dropped.outcome).toBe("full");
+      expect(dropped.sent).toBeLessThan(2 * busLimits.droppableBytesMax);
+      expect(bus.connected).toBe(true);
+      expect(outcomes(false).outcome).toBe("full");
+      expect(bus.connected).toBe(false);
+    } finally {
+      nats.pause(false);
+    }
+    await becomes(bus, true);
+    expect(bus.publish("t", new Uint8Array(1))).toBe("sent");
+  });
+});
