@@ -105,6 +105,8 @@ const cores = [
   "src/orchestrator/autoscaling/low-capacity.ts",
   "src/session/lifecycle.ts",
   "src/session/deadlines.ts",
+  "src/streaming/cluster/presence.ts",
+  "src/streaming/cluster/whole-status.ts",
   "src/streaming/signalling/relay.ts",
   "src/agent/supervisor/plan.ts",
   "src/agent/supervisor/tickets.ts",

@@ -48,6 +48,21 @@ listening(program.command("up"), "8080")
 const database = (command: Command) =>
   secrets(command).option("--database-url <url>", "PostgreSQL (environment: DATABASE_URL)", env.DATABASE_URL);
 
+/** Several: by commas, or each with its flag. */
+const urls = (value: string, before?: readonly string[] | string): readonly string[] => [
+  ...(Array.isArray(before) ? before : []),
+  ...value.split(",").map((part) => {
+    const url = part.trim();
+    if (!/^https?:/.test(url) || !URL.canParse(url)) throw new InvalidArgumentError(`"${url}" is no http(s) URL.`);
+    return url;
+  }),
+];
+
+const streamingUrls = (command: Command, text: string) =>
+  command.addOption(
+    new Option("--streaming-url <urls>", text).env("HOTSEAT_STREAMING_URL").argParser(urls).makeOptionMandatory(),
+  );
+
 database(listening(program.command("orchestrator"), "8081"))
   .description("run the orchestrator: VMs, seats, placement")
   .requiredOption("--streaming-url <url>", "the streaming role, as agents reach it", env.HOTSEAT_STREAMING_URL)
@@ -59,10 +74,9 @@ database(listening(program.command("orchestrator"), "8081"))
     }),
   );
 
-database(listening(program.command("session"), "8082"))
+streamingUrls(database(listening(program.command("session"), "8082")), "the streaming role; several nodes by commas")
   .description("run the session service and the play page")
   .requiredOption("--orchestrator-url <url>", "the orchestrator", env.HOTSEAT_ORCHESTRATOR_URL)
-  .requiredOption("--streaming-url <url>", "the streaming role", env.HOTSEAT_STREAMING_URL)
   .action((options) =>
     runUntilSignalled(async (signal) => {
       const { runSessionRole } = await import("./roles.js");

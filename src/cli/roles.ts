@@ -98,7 +98,12 @@ export async function runOrchestratorRole(
 }
 
 export async function runSessionRole(
-  options: RoleOptions & { databaseUrl?: string; orchestratorUrl: string; streamingUrl: string; version: string },
+  options: RoleOptions & {
+    databaseUrl?: string;
+    orchestratorUrl: string;
+    streamingUrl: readonly string[];
+    version: string;
+  },
   signal: AbortSignal,
 ): Promise<void> {
   const { session } = await readSettings(options.config);
@@ -112,7 +117,7 @@ export async function runSessionRole(
       registry,
       serviceKey,
       orchestratorUrl: () => options.orchestratorUrl,
-      streamingUrl: () => options.streamingUrl,
+      streamingUrls: () => options.streamingUrl,
     });
     return together(role, database);
   });

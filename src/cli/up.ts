@@ -79,7 +79,7 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
     ...shared,
     config: roles.session,
     orchestratorUrl: url,
-    streamingUrl: url,
+    streamingUrls: () => [url()],
   });
   await using _orchestrator = await mountOrchestrator(server, {
     ...shared,

@@ -38,6 +38,10 @@ export const streamUrls = z
   .object({
     signalling: z.url().describe("WebSocket: offer, answer, candidates, progress (docs/protocol.md)"),
     control: z.url().describe("WebSocket: input, for networks where data channels do not open"),
+    others: z
+      .array(z.object({ signalling: z.url(), control: z.url() }))
+      .optional()
+      .describe("The same at other nodes, for when that one cannot be reached"),
     iceServers: z.array(iceServer),
   })
   .meta({ id: "StreamUrls" });

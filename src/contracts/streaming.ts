@@ -14,7 +14,7 @@ export const streamStatus = z
       .enum(["none", "waiting", "joining", "connected", "disconnected"])
       .describe("none: no player here; waiting: for a seat; joining: signalling under way"),
     vmId: z.string().nullable(),
-    players: z.int().describe("Signalling sockets open for the session on this node"),
+    players: z.int().describe("Signalling sockets open for the session, at all nodes that answered"),
     since: z.iso.datetime().nullable(),
   })
   .meta({ id: "StreamStatus" });
@@ -47,6 +47,9 @@ export const streamingRoutes = {
     responses: { 200: { description: "The connection", schema: streamStatus } },
   }),
 } as const;
+
+/** Header of an agent's link: when it dialled, in ms by its own clock. The latest of its links counts, at any node. */
+export const dialledAtHeader = "hotseat-dialled-at";
 
 /** WebSocket paths. The player's sockets authenticate by their first message, the agent's by its bearer token. */
 export const streamingSockets = {

@@ -52,6 +52,28 @@ export function createClient(options: {
   };
 }
 
+/**
+ * Any of several that answer alike, each as likely as the others; one that does not answer is passed over. Only for
+ * calls that may be made twice.
+ */
+export function anyOf(clients: () => readonly RouteClient[], random: () => number): RouteClient {
+  return {
+    async call(route, request) {
+      const left = [...clients()];
+      for (;;) {
+        const [client] = left.splice(Math.floor(random() * left.length), 1);
+        if (client === undefined) throw new Error("there is at least one to call");
+        try {
+          return await client.call(route, request);
+        } catch (error) {
+          const passing = error instanceof Problem && error.type === "unavailable";
+          if (!passing || left.length === 0) throw error;
+        }
+      }
+    },
+  };
+}
+
 /** `/vm/:vmId` with its parameters filled in, URL-encoded. */
 export function fillPath(path: string, params: Record<string, unknown> = {}): string {
   return path.replace(/:(\w+)/g, (_, name: string) => {

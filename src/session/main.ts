@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import * as z from "zod";
-import { createClient, type RouteClient } from "../platform/client.js";
+import { anyOf, createClient, type RouteClient } from "../platform/client.js";
 import type { Clock } from "../platform/clock.js";
 import type { Database } from "../platform/database.js";
 import type { HttpServer } from "../platform/http.js";
@@ -38,7 +38,8 @@ export interface SessionDeps {
   readonly database: Database;
   /** Asked at each use, since a port may be known only once it is taken. */
   readonly orchestratorUrl: () => string;
-  readonly streamingUrl: () => string;
+  /** One or more streaming nodes. */
+  readonly streamingUrls: () => readonly string[];
   readonly serviceKey: string;
   readonly registry: Registry;
   readonly clock: Clock;
@@ -48,18 +49,16 @@ export interface SessionDeps {
 
 /** Migrates, registers the role's routes, and once the server listens sweeps and follows, until disposed. */
 export async function mountSession(server: HttpServer, deps: SessionDeps): Promise<AsyncDisposable> {
-  const { config, database, orchestratorUrl, streamingUrl, serviceKey, registry, clock, random } = deps;
+  const { config, database, orchestratorUrl, streamingUrls, serviceKey, registry, clock, random } = deps;
   const log = server.log.child({ role: "session" });
   await migratePlatform(database, log);
   await migrate(database, { schema: "session", directory: join(import.meta.dirname, "migrations"), log });
 
   const store = new SessionStore(database);
-  const clientOf = (url: () => string): RouteClient => ({
-    call: (route, request) =>
-      createClient({ baseUrl: url(), bearer: serviceKey, timeoutMs: callMsMax }).call(route, request),
-  });
-  const orchestrator = clientOf(orchestratorUrl);
-  const streaming = clientOf(streamingUrl);
+  const clientOf = (baseUrl: string): RouteClient =>
+    createClient({ baseUrl, bearer: serviceKey, timeoutMs: callMsMax });
+  const orchestrator: RouteClient = { call: (route, request) => clientOf(orchestratorUrl()).call(route, request) };
+  const streaming = anyOf(() => streamingUrls().map(clientOf), random);
   const games = new Games(orchestrator, clock, config.gamesCacheMs);
   const quotas = new Quotas(config.tenants);
   const metrics = new SessionMetrics({ registry, store, quotas, log });

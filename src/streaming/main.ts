@@ -3,12 +3,17 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod";
 import { signallingLimits } from "../contracts/signalling.js";
+import type { Bus } from "../platform/bus.js";
 import { createClient, type RouteClient } from "../platform/client.js";
 import type { Clock } from "../platform/clock.js";
 import type { HttpServer } from "../platform/http.js";
+import { MemoryHub } from "../platform/memory-bus.js";
 import type { Registry } from "../platform/metrics.js";
+import { NatsBus } from "../platform/nats-bus.js";
+import { natsAccess, subjectPrefix } from "../platform/nats-config.js";
 import { AgentLinks } from "./agents/links.js";
 import { Reports } from "./agents/reports.js";
+import { Cluster } from "./cluster/cluster.js";
 import { serveStreaming } from "./http/routes.js";
 import { haveExpiringCredentials, iceServersConfig, iceServersFor, readIceServers } from "./ice/ice-servers.js";
 import { StreamingMetrics } from "./metrics.js";
@@ -36,6 +41,13 @@ export const streamingConfig = z.strictObject({
   bufferedBytesMax: count(1024 * 1024).describe("A peer that leaves more than this unread is cut off"),
   socketsMax: count(20_000),
   socketsPerSessionMax: count(8).describe("Of one session and kind"),
+  nats: z
+    .strictObject({
+      ...natsAccess.shape,
+      subjectPrefix: subjectPrefix.default("hotseat.streaming").describe("Of one installation's nodes"),
+    })
+    .optional()
+    .describe("Where the other streaming nodes are met; one node needs none"),
 });
 export type StreamingConfig = z.infer<typeof streamingConfig>;
 
@@ -70,28 +82,50 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
     silenceMs: config.silenceMs,
     bufferedBytesMax: config.bufferedBytesMax,
   });
+  // 72 bits, as subjects and connections' ids take them.
+  const nodeId = randomBytes(9).toString("base64url");
+  const bus: Bus =
+    config.nats === undefined
+      ? new MemoryHub().open()
+      : new NatsBus({ access: config.nats, name: `hotseat-streaming-${nodeId}`, random, log });
+  const cluster: Cluster = new Cluster({
+    nodeId,
+    prefix: config.nats?.subjectPrefix ?? "hotseat",
+    bus,
+    publicUrl,
+    links: {
+      send: (vmId, message) => links.send(vmId, message),
+      supersede: (vmId) => links.supersede(vmId),
+    },
+    players: {
+      linkChanged: (vmId, up) => rooms.linkChanged(vmId, up),
+      agentAnswered: (vmId, message) => rooms.agentAnswered(vmId, message),
+      status: (session) => rooms.status(session),
+      count: (sessionId) => rooms.count(sessionId),
+    },
+    sessionSaid: (vmId, { sessionId, state, detail }) => reports.report(sessionId, { vmId, state, detail }),
+    monotonicMs: () => performance.now(),
+    metrics,
+    log,
+  });
   const links = new AgentLinks({
     limits: socketLimits(agentMessagesPerSecondMax),
     clock,
     metrics,
     log,
-    listener: {
-      linkChanged: (vmId, up) => rooms.linkChanged(vmId, up),
-      agentSaid: (vmId, message) => {
-        if (message.type === "session") {
-          const { sessionId, state, detail } = message;
-          reports.report(sessionId, { vmId, state, detail });
-        } else rooms.agentAnswered(vmId, message);
-      },
-    },
+    listener: cluster,
   });
   const rooms = new Rooms({
-    agents: links,
+    agents: cluster,
     reports,
     sessions,
     authenticator: server.authenticator,
     iceServersFor: iceServers,
-    newConnectionId: () => randomBytes(12).toString("base64url"),
+    newConnectionId: () => cluster.nameConnection(randomBytes(12).toString("base64url")),
+    playsElsewhere: async (sessionId) => {
+      const { answers, whole } = await cluster.playersElsewhere(sessionId);
+      return answers.some((players) => players > 0) || (whole ? false : null);
+    },
     limits: {
       helloMs: config.helloMs,
       waiterGoneMs: config.waiterGoneMs,
@@ -105,7 +139,7 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
     clock,
     log,
   });
-  serveStreaming(server, { rooms, links, sessions, publicUrl, iceServersFor: iceServers });
+  serveStreaming(server, { rooms, links, cluster, sessions, publicUrl, iceServersFor: iceServers, clock, random });
 
   const stop = new AbortController();
   const running = new Set<Promise<void>>();
@@ -140,8 +174,10 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
       stop.abort();
       clearInterval(renewing);
       rooms[Symbol.dispose]();
+      cluster[Symbol.dispose]();
       await Promise.all(running);
       await reports[Symbol.asyncDispose]();
+      await bus[Symbol.asyncDispose]();
     },
   };
 }

@@ -7,6 +7,10 @@ export class StreamingMetrics {
   readonly refused: Counter<"kind" | "reason">;
   readonly inputDropped: Counter;
   readonly feedUp: Gauge;
+  readonly busUp: Gauge;
+  readonly nodes: Gauge;
+  readonly nodeMessages: Counter<"direction" | "to">;
+  readonly nodeDropped: Counter<"reason">;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -36,6 +40,28 @@ export class StreamingMetrics {
     this.feedUp = new Gauge({
       name: "hotseat_streaming_feed_up",
       help: "1: this process hears of every session's changes; 0: those who wait see nothing move",
+      registers,
+    });
+    this.busUp = new Gauge({
+      name: "hotseat_streaming_bus_up",
+      help: "1: other streaming nodes can be reached, if there are any; a node without NATS is 1 always",
+      registers,
+    });
+    this.nodes = new Gauge({
+      name: "hotseat_streaming_nodes",
+      help: "Other streaming nodes this one knows to be there",
+      registers,
+    });
+    this.nodeMessages = new Counter({
+      name: "hotseat_streaming_node_messages_total",
+      help: "Messages that passed between nodes: to an agent, its input, or to a player",
+      labelNames: ["direction", "to"],
+      registers,
+    });
+    this.nodeDropped = new Counter({
+      name: "hotseat_streaming_node_dropped_total",
+      help: "Messages between nodes that were not passed on: away and full (NATS), not-linked, malformed, too-long",
+      labelNames: ["reason"],
       registers,
     });
     for (const kind of ["signalling", "control", "agent"] as const) this.open.set({ kind }, 0);

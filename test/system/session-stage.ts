@@ -35,6 +35,7 @@ export async function openGround() {
   const secrets = await loadSecrets(secretsPath);
   return {
     folder,
+    secretsPath,
     url: postgres.url,
     secrets,
     otherTenantKey: other.key,
@@ -100,6 +101,8 @@ export async function openStage(ground: Ground, options: StageOptions = {}) {
 
   let sessionUrl = "";
   let streamingUrl = "";
+  /** The nodes the session role may ask. */
+  const nodes: string[] = [];
   const registry = createRegistry();
   const random = Math.random;
   const common = { serviceKey, registry, clock: systemClock, random };
@@ -143,7 +146,7 @@ export async function openStage(ground: Ground, options: StageOptions = {}) {
       config: sessionConfig.parse({ sweepMs: 20, queueRefreshMs: 50, gamesCacheMs: 0, ...options.session }),
       database,
       orchestratorUrl,
-      streamingUrl: () => streamingUrl,
+      streamingUrls: () => nodes,
     });
     const url = await listening(server, port);
     const stop = async () => {
@@ -157,6 +160,7 @@ export async function openStage(ground: Ground, options: StageOptions = {}) {
   closers.push(() => stopSession());
   sessionUrl = session.url;
   streamingUrl = await listening(streamingServer);
+  nodes.push(streamingUrl);
 
   const watch = async () => {
     const watcher = await new Promise<Watcher>((resolve) => {
@@ -174,6 +178,7 @@ export async function openStage(ground: Ground, options: StageOptions = {}) {
     registry,
     sessionUrl,
     streamingUrl,
+    nodes,
     streamingServer,
     authenticator,
     integrator: client(plainKey(secrets, "session")),
@@ -200,8 +205,8 @@ export async function openStage(ground: Ground, options: StageOptions = {}) {
       closers.push(replica.stop);
       return replica.url;
     },
-    agent: async (vmId: string) => {
-      const agent = new TestAgent(vmId, streamingUrl, authenticator);
+    agent: async (vmId: string, at = streamingUrl) => {
+      const agent = new TestAgent(vmId, at, authenticator);
       await agent.link();
       closers.push(() => agent.line.leave());
       return agent;

@@ -87,8 +87,9 @@ export class TestAgent {
     private readonly authenticator: Authenticator,
   ) {}
 
-  async link(): Promise<void> {
-    const url = this.streamingUrl.replace("http", "ws") + fillPath(streamingSockets.agent, { vmId: this.vmId });
+  /** At the node it knows, or at another. */
+  async link(streamingUrl = this.streamingUrl): Promise<void> {
+    const url = streamingUrl.replace("http", "ws") + fillPath(streamingSockets.agent, { vmId: this.vmId });
     const authorization = `Bearer ${await this.authenticator.mintAgentToken(this.vmId, 1)}`;
     const socket = new WebSocket(url, { headers: { authorization } });
     this.line = new Line(socket, toAgent, (bytes) => {

@@ -7,6 +7,7 @@ import { createLog } from "../../platform/log.js";
 import { followEndpoints, readAgentConfig } from "./agent-config.js";
 
 const urls = { orchestratorUrl: "http://127.0.0.1:8080/", streamingUrl: "http://127.0.0.1:8081/" };
+const read = { ...urls, streamingUrl: [urls.streamingUrl] };
 const complete = { vmId: "vm-1", epoch: 1, bootstrapToken: "hsb_x", ...urls };
 const log = createLog({ name: "test", level: "silent" });
 
@@ -23,7 +24,16 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 describe("the agent's configuration", () => {
   it("needs only who the VM is, where its control plane is, and the token to enrol with", async () => {
     await write({ ...complete, templateId: "L4-90" });
-    expect(await readAgentConfig(path)).toEqual({ ...complete, logLevel: "info", controlPlaneLostSecondsMax: 60 });
+    const defaults = { logLevel: "info", controlPlaneLostSecondsMax: 60 };
+    expect(await readAgentConfig(path)).toEqual({ ...complete, ...read, ...defaults });
+  });
+
+  it("takes one streaming node, or several", async () => {
+    const several = ["http://10.0.0.1:8083/", "http://10.0.0.2:8083/"];
+    await write({ ...complete, streamingUrl: several });
+    expect((await readAgentConfig(path)).streamingUrl).toEqual(several);
+    await write({ ...complete, streamingUrl: [] });
+    await expect(readAgentConfig(path)).rejects.toThrow(/streamingUrl/);
   });
 
   it("names every wrong setting at once", async () => {
@@ -41,10 +51,10 @@ describe("the agent's configuration", () => {
 
   it("tells where the control plane is now, or was last while the file is unreadable", async () => {
     await write(complete);
-    const endpoints = followEndpoints(path, urls, log);
+    const endpoints = followEndpoints(path, read, log);
     await write({ ...complete, orchestratorUrl: "http://127.0.0.1:9090/" });
-    expect(await endpoints()).toEqual({ ...urls, orchestratorUrl: "http://127.0.0.1:9090/" });
+    expect(await endpoints()).toEqual({ ...read, orchestratorUrl: "http://127.0.0.1:9090/" });
     await write("{");
-    expect(await endpoints()).toEqual({ ...urls, orchestratorUrl: "http://127.0.0.1:9090/" });
+    expect(await endpoints()).toEqual({ ...read, orchestratorUrl: "http://127.0.0.1:9090/" });
   });
 });

@@ -11,9 +11,13 @@ import type { Log } from "../../platform/log.js";
 
 const udpPort = z.int().min(1).max(65_535);
 
+const url = z.url({ protocol: /^https?$/, error: "an http(s) URL" });
+
 const endpoints = z.object({
-  orchestratorUrl: z.url({ protocol: /^https?$/, error: "an http(s) URL" }),
-  streamingUrl: z.url({ protocol: /^https?$/, error: "an http(s) URL" }),
+  orchestratorUrl: url,
+  streamingUrl: z
+    .union([url.transform((one) => [one]), z.array(url).min(1).max(100)])
+    .describe("One, or several of which any will do"),
 });
 export type Endpoints = Readonly<z.infer<typeof endpoints>>;
 

@@ -1,7 +1,7 @@
 // The agent's one connection to streaming-ingest: a WebSocket it dials out, so that a VM needs no open port for it.
 //
-// Losing it touches no media: it is dialled again with back-off and jitter, at an address and with a token that are
-// asked for each time. What would be said meanwhile is dropped, since either end says again what still matters: the
+// Losing it touches no media: it is dialled again with back-off and jitter, at addresses and with a token that are
+// asked for each time: any of several streaming nodes will do, and the one just lost is tried last. What would be said meanwhile is dropped, since either end says again what still matters: the
 // agent each session's newest state, ingest each join and each unanswered offer. A link that answers no ping for 15 s,
 // or that takes nothing off our hands, is dead and replaced. Messages that are not the contract's are logged and
 // dropped: an ingest newer than this agent may say more than it knows.
@@ -15,9 +15,9 @@ import {
   unframeControl,
   versionHeader,
 } from "../../contracts/signalling.js";
-import { streamingSockets } from "../../contracts/streaming.js";
+import { dialledAtHeader, streamingSockets } from "../../contracts/streaming.js";
 import { fillPath } from "../../platform/client.js";
-import { backoffMs } from "../../platform/clock.js";
+import { backoffMs, type Clock } from "../../platform/clock.js";
 import type { Log } from "../../platform/log.js";
 import type { Identity } from "./identity.js";
 import { backoff, pause } from "./retry.js";
@@ -32,7 +32,8 @@ const linkLimits = {
 
 export interface LinkContext {
   readonly vmId: string;
-  readonly streamingUrl: () => Promise<string>;
+  /** One or more. */
+  readonly streamingUrls: () => Promise<readonly string[]>;
   readonly identity: Identity;
   /** What every new link is told first. */
   readonly greeting: () => FromAgent[];
@@ -41,6 +42,7 @@ export interface LinkContext {
   /** Ingest is there. */
   readonly heard: () => void;
   readonly monotonicMs: () => number;
+  readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -48,6 +50,8 @@ export interface LinkContext {
 
 export class AgentLink {
   #open: WebSocket | null = null;
+  #url: string | null = null;
+  #dialledAtMs = 0;
 
   constructor(private readonly context: LinkContext) {}
 
@@ -77,19 +81,26 @@ export class AgentLink {
 
   /** One link from dialling to its end. */
   async #dial(): Promise<{ opened: boolean; why: string }> {
-    const { vmId, streamingUrl, identity, greeting, heard, monotonicMs, log, signal } = this.context;
+    const { vmId, streamingUrls, identity, greeting, heard, monotonicMs, clock, random, log, signal } = this.context;
     let url: URL;
     let token: string;
     try {
-      url = new URL(fillPath(streamingSockets.agent, { vmId }), await streamingUrl());
+      this.#url = anotherUrl(await streamingUrls(), this.#url, random());
+      url = new URL(fillPath(streamingSockets.agent, { vmId }), this.#url);
       token = await identity.bearer();
     } catch (error) {
       return { opened: false, why: String(error) };
     }
     if (signal.aborted) return { opened: false, why: "stopped" };
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    // The later of two links counts, by this number: it never goes back, whatever the clock does.
+    this.#dialledAtMs = Math.max(this.#dialledAtMs + 1, clock.now());
     const socket = new WebSocket(url, {
-      headers: { authorization: `Bearer ${token}`, [versionHeader]: String(protocolVersions.newest) },
+      headers: {
+        authorization: `Bearer ${token}`,
+        [versionHeader]: String(protocolVersions.newest),
+        [dialledAtHeader]: String(this.#dialledAtMs),
+      },
       handshakeTimeout: linkLimits.handshakeMsMax,
       maxPayload: linkLimits.messageBytesMax,
       perMessageDeflate: false,
@@ -159,6 +170,15 @@ export class AgentLink {
     else if (message.data.type === "ping") this.#write(socket, { type: "pong" });
     else receive(message.data);
   }
+}
+
+/** Any of them, but the last one only if there is no other. `random` in [0, 1). */
+export function anotherUrl(urls: readonly string[], lastUrl: string | null, random: number): string {
+  const others = urls.filter((url) => url !== lastUrl);
+  const from = others.length > 0 ? others : urls;
+  const url = from[Math.floor(random * from.length)];
+  if (url === undefined) throw new Error("there is at least one streaming URL");
+  return url;
 }
 
 /** Undefined, which no message is, when the text is not JSON. */

@@ -1,19 +1,24 @@
 // The links agents keep to this node, one per VM: they dial out, so a VM needs no open port for signalling.
 //
 // The newest link of a VM replaces an older one (a network change leaves a dead one behind), but never one of a later
-// launch of the VM: an agent that comes back after it was given up takes nobody's place. Nothing is queued here:
-// what a link does not take, the connections hold until it is back (signalling/relay.ts).
+// launch of the VM: an agent that comes back after it was given up takes nobody's place. Which of a VM's links at
+// different nodes is the newest, the nodes agree on (cluster/presence.ts). Nothing is queued here: what a link does not
+// take, the connections hold until it is back (signalling/relay.ts).
 import type { WebSocket } from "ws";
 import { closeCodes, type FromAgent, fromAgent, type ToAgent } from "../../contracts/signalling.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Log } from "../../platform/log.js";
+import type { LinkId } from "../cluster/presence.js";
 import type { StreamingMetrics } from "../metrics.js";
 import { type OpenSocket, openSocket, type SocketLimits } from "../signalling/socket.js";
 import type { Agents } from "./agents.js";
 
+export type AgentMessage = Exclude<FromAgent, { type: "pong" }>;
+
 export interface LinkListener {
-  linkChanged(vmId: string, up: boolean): void;
-  agentSaid(vmId: string, message: Exclude<FromAgent, { type: "pong" }>): void;
+  /** The VM's link here is another one now, or gone (null). */
+  linkChanged(vmId: string, link: LinkId | null): void;
+  agentSaid(vmId: string, message: AgentMessage): void;
 }
 
 export interface AgentLinksDeps {
@@ -24,10 +29,12 @@ export interface AgentLinksDeps {
   readonly log: Log;
 }
 
+interface AgentLink extends LinkId {
+  readonly socket: OpenSocket;
+}
+
 export class AgentLinks implements Agents {
-  readonly #links = new Map<string, OpenSocket>();
-  /** Of the links above. */
-  readonly #epochs = new Map<string, number>();
+  readonly #links = new Map<string, AgentLink>();
 
   constructor(private readonly deps: AgentLinksDeps) {}
 
@@ -36,14 +43,14 @@ export class AgentLinks implements Agents {
   }
 
   send(vmId: string, message: ToAgent | Uint8Array): boolean {
-    const sent = this.#links.get(vmId)?.send(message) ?? false;
+    const sent = this.#links.get(vmId)?.socket.send(message) ?? false;
     if (sent)
       this.deps.metrics.relayed.inc({ to: "agent", type: message instanceof Uint8Array ? "input" : message.type });
     return sent;
   }
 
-  /** Takes a socket whose agent has proved that it is this VM's, of that launch. */
-  attach({ vmId, epoch }: { vmId: string; epoch: number }, socket: WebSocket): void {
+  /** Takes a socket whose agent has proved that it is this VM's, of that launch; `dialledAtMs` is its own word. */
+  attach({ vmId, epoch, dialledAtMs }: { vmId: string } & LinkId, socket: WebSocket): void {
     const { limits, clock, metrics, listener, log } = this.deps;
     const refuse = (reason: "badMessage" | "tooFast" | "takenOver", detail: string, from: OpenSocket) => {
       metrics.refused.inc({ kind: "agent", reason });
@@ -52,7 +59,7 @@ export class AgentLinks implements Agents {
     };
     const link = openSocket(socket, limits, clock, {
       text: (text) => {
-        if (this.#links.get(vmId) !== link) return;
+        if (this.#links.get(vmId)?.socket !== link) return;
         const message = parse(text);
         if (message === null) refuse("badMessage", "That is not a message of the protocol.", link);
         else if (message.type !== "pong") listener.agentSaid(vmId, message);
@@ -62,30 +69,39 @@ export class AgentLinks implements Agents {
       ping: () => void link.send({ type: "ping" } satisfies ToAgent),
       closed: () => {
         metrics.open.dec({ kind: "agent" });
-        if (this.#links.get(vmId) === link) this.#drop(vmId);
+        if (this.#links.get(vmId)?.socket === link) this.#drop(vmId);
       },
     });
     metrics.open.inc({ kind: "agent" });
     const older = this.#links.get(vmId);
-    if (older !== undefined && epoch < this.#epochs.get(vmId)!) {
+    if (older !== undefined && epoch < older.epoch) {
       refuse("takenOver", "A later launch of this VM is linked.", link);
       return;
     }
     if (older !== undefined) {
       this.#drop(vmId);
-      refuse("takenOver", "A newer link of this VM replaces this one.", older);
+      refuse("takenOver", "A newer link of this VM replaces this one.", older.socket);
     }
-    this.#links.set(vmId, link);
-    this.#epochs.set(vmId, epoch);
+    this.#links.set(vmId, { socket: link, epoch, dialledAtMs });
     log.info({ vmId }, "agent linked");
-    listener.linkChanged(vmId, true);
+    listener.linkChanged(vmId, { epoch, dialledAtMs });
+  }
+
+  /** Another node has a newer link of this VM: the one here is closed. */
+  supersede(vmId: string): void {
+    const link = this.#links.get(vmId);
+    if (link === undefined) return;
+    const { metrics, log } = this.deps;
+    metrics.refused.inc({ kind: "agent", reason: "takenOver" });
+    log.info({ vmId }, "a newer link of the VM is at another node");
+    this.#drop(vmId);
+    link.socket.close(closeCodes.takenOver, "A newer link of this VM is at another node.");
   }
 
   #drop(vmId: string): void {
     this.#links.delete(vmId);
-    this.#epochs.delete(vmId);
     this.deps.log.info({ vmId }, "agent link gone");
-    this.deps.listener.linkChanged(vmId, false);
+    this.deps.listener.linkChanged(vmId, null);
   }
 }
 

@@ -7,22 +7,32 @@ import { sessionId } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
 import { type IceServer, type Session, sessionRoutes } from "../../contracts/session.js";
 import { closeCodes, protocolVersions, versionHeader } from "../../contracts/signalling.js";
-import { streamingRoutes, streamingSockets } from "../../contracts/streaming.js";
+import { dialledAtHeader, streamingRoutes, streamingSockets } from "../../contracts/streaming.js";
 import { fillPath, type RouteClient } from "../../platform/client.js";
+import type { Clock } from "../../platform/clock.js";
 import { type HttpServer, serve } from "../../platform/http.js";
 import type { AgentLinks } from "../agents/links.js";
+import type { Cluster } from "../cluster/cluster.js";
+import { wholeStatus } from "../cluster/whole-status.js";
 import type { Rooms } from "../signalling/rooms.js";
 
 export interface StreamingRoutesDeps {
   readonly rooms: Rooms;
   readonly links: AgentLinks;
+  readonly cluster: Cluster;
   readonly sessions: RouteClient;
   readonly publicUrl: () => string;
   readonly iceServersFor: (sessionId: string) => IceServer[];
+  readonly clock: Clock;
+  /** In [0, 1): which other nodes a player is told of. */
+  readonly random: () => number;
 }
 
+// What a page may try when a node is gone: more than a few would only be more of the same.
+const otherNodesMax = 3;
+
 export function serveStreaming(server: HttpServer, deps: StreamingRoutesDeps): void {
-  const { rooms, sessions, publicUrl, iceServersFor } = deps;
+  const { rooms, cluster, sessions, publicUrl, iceServersFor, random } = deps;
   const read = async (id: string): Promise<Session> =>
     (await sessions.call(sessionRoutes.getSession, { params: { sessionId: id } })).body;
 
@@ -33,22 +43,29 @@ export function serveStreaming(server: HttpServer, deps: StreamingRoutesDeps): v
       session.sessionId,
       randomBytes(16).toString("base64url"),
     );
+    const socketsAt = (url: string) => ({
+      signalling: socketUrl(url, streamingSockets.signalling, session.sessionId),
+      control: socketUrl(url, streamingSockets.control, session.sessionId),
+    });
+    const own = publicUrl();
+    const others = [...new Set(cluster.urls())].filter((url) => url !== own);
     const urls = {
-      signalling: socketUrl(publicUrl(), streamingSockets.signalling, session.sessionId),
-      control: socketUrl(publicUrl(), streamingSockets.control, session.sessionId),
+      ...socketsAt(own),
+      others: chooseSome(others, otherNodesMax, random).map(socketsAt),
       iceServers: iceServersFor(session.sessionId),
     };
     return { status: 200, body: { urls, ticket, expiresAt } };
   });
-  serve(server, streamingRoutes.streamStatus, async ({ params }) => ({
-    status: 200,
-    body: rooms.status(await read(params.sessionId)),
-  }));
+  serve(server, streamingRoutes.streamStatus, async ({ params }) => {
+    const session = await read(params.sessionId);
+    const { answers } = await cluster.statusElsewhere(session);
+    return { status: 200, body: wholeStatus([rooms.status(session), ...answers]) };
+  });
 
   serveSockets(server, deps);
 }
 
-function serveSockets({ app }: HttpServer, { rooms, links }: StreamingRoutesDeps): void {
+function serveSockets({ app }: HttpServer, { rooms, links, clock }: StreamingRoutesDeps): void {
   for (const channel of ["signalling", "control"] as const)
     app.get<{ Params: { sessionId: string } }>(streamingSockets[channel], { websocket: true }, (socket, request) => {
       const id = sessionId.safeParse(request.params.sessionId);
@@ -66,8 +83,11 @@ function serveSockets({ app }: HttpServer, { rooms, links }: StreamingRoutesDeps
         requireSpoken(headers[versionHeader]);
       },
     },
-    (socket, { caller }) => {
-      if (caller.kind === "agent") links.attach(caller, socket);
+    (socket, { caller, headers }) => {
+      if (caller.kind !== "agent") return;
+      // An agent of an earlier version does not say when it dialled.
+      const dialledAt = Number(headers[dialledAtHeader]);
+      links.attach({ ...caller, dialledAtMs: Number.isSafeInteger(dialledAt) ? dialledAt : clock.now() }, socket);
     },
   );
 }
@@ -81,6 +101,12 @@ function requireSpoken(version: string | string[] | undefined): void {
       "unsupported-version",
       `Versions ${oldest} to ${newest} are spoken here: bring the agent up to date.`,
     );
+}
+
+/** So many at most, each as likely as the others. */
+function chooseSome<T>(from: readonly T[], max: number, random: () => number): T[] {
+  const keyed = from.map((item) => ({ item, key: random() })).sort((a, b) => a.key - b.key);
+  return keyed.slice(0, max).map(({ item }) => item);
 }
 
 /** `https://host` → `wss://host/api/…`. */

@@ -55,6 +55,8 @@ export interface RoomsDeps {
   readonly iceServersFor: (sessionId: string) => IceServer[];
   /** Unique for good, also among nodes. */
   readonly newConnectionId: () => string;
+  /** Whether the session has a player at another node; null: not known now. */
+  readonly playsElsewhere: (sessionId: string) => Promise<boolean | null>;
   readonly limits: RoomLimits;
   readonly metrics: StreamingMetrics;
   readonly clock: Clock;
@@ -81,7 +83,11 @@ export class Rooms implements Disposable {
   constructor(private readonly deps: RoomsDeps) {
     const { waiterGoneMs } = deps.limits;
     const detail = `The player left while waiting, and was not back within ${waiterGoneMs / 1000} s.`;
-    const left = (sessionId: string) => deps.reports.report(sessionId, { vmId: null, state: "left", detail });
+    const left = async (sessionId: string) => {
+      // While it is not known the place is kept: nobody renews it then, and it expires by itself.
+      if ((await deps.playsElsewhere(sessionId)) !== false) return;
+      deps.reports.report(sessionId, { vmId: null, state: "left", detail });
+    };
     this.#waiters = new Waiters({ waiterGoneMs, left });
   }
 
@@ -152,11 +158,14 @@ export class Rooms implements Disposable {
     );
   }
 
+  /** How many signalling sockets the session has here. */
+  count(sessionId: string): number {
+    return this.#signalling(sessionId).length;
+  }
+
   /** How the session's player is connected, as far as this node and the session service know. */
   status({ sessionId, status, vmId, joinedAt }: Session): StreamStatus {
-    const players = [...(this.#rooms.get(sessionId) ?? [])].filter(
-      ({ connection }) => connection.channel === "signalling" && connection.phase !== "closed",
-    );
+    const players = this.#signalling(sessionId);
     const answer = { sessionId, vmId, players: players.length };
     if (status === "ACTIVE") return { ...answer, connection: "connected", since: joinedAt };
     if (status === "DISCONNECTED") return { ...answer, connection: "disconnected", since: joinedAt };
@@ -170,6 +179,12 @@ export class Rooms implements Disposable {
   /** Whoever leaves from now on leaves because this node stops. */
   [Symbol.dispose](): void {
     this.#waiters[Symbol.dispose]();
+  }
+
+  #signalling(sessionId: string): Player[] {
+    return [...(this.#rooms.get(sessionId) ?? [])].filter(
+      ({ connection }) => connection.channel === "signalling" && connection.phase !== "closed",
+    );
   }
 
   #hearText(player: Player, text: string): void {

@@ -9,7 +9,7 @@ import { type Connection, isProved } from "./connection.js";
 export interface WaitersDeps {
   readonly waiterGoneMs: number;
   /** The session's player has been away for that long. */
-  readonly left: (sessionId: string) => void;
+  readonly left: (sessionId: string) => unknown;
 }
 
 export class Waiters implements Disposable {
