@@ -18,8 +18,9 @@ import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { encoderThreads, pictureBytes, VideoEncoder, videoClockRate } from "../src/agent/encode/video-encoder.js";
+import { encoderThreads, pictureBytes, videoClockRate } from "../src/agent/encode/video-encoder.js";
 import { bitrateKbpsFor } from "../src/agent/encode/video-mode.js";
+import { x264 } from "../src/agent/encode/x264.js";
 import { games } from "../src/agent/games/games.js";
 import { nextTick } from "../src/agent/session/pacing.js";
 import type { VideoMode } from "../src/contracts/catalog.js";
@@ -134,9 +135,10 @@ class EncoderAlone implements AsyncDisposable {
 async function encodeAlone(mode: VideoMode): Promise<void> {
   const film = await games.film!.open({ mode, seed: 1 });
   const picture = Buffer.alloc(pictureBytes(mode));
-  const encoder = await VideoEncoder.open({
+  const encoder = await x264.open({
     mode,
     picture,
+    encoding: { effort: "moderate", vbvFrames: 1 },
     bitrateKbps: bitrateKbpsFor(mode, { mode, ...bitrate }),
     threads: encoderThreads(availableParallelism()),
   });

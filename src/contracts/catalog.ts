@@ -30,12 +30,26 @@ export const videoMode = z.object({
 });
 export type VideoMode = z.infer<typeof videoMode>;
 
+/** How a session's pictures are encoded, in no encoder's own words: each driver has its own (agent/encode). */
+export const encoding = z.object({
+  effort: z
+    .enum(["least", "moderate"])
+    .describe("least: the shortest time a frame; moderate: a better picture by an encoder that has the time"),
+  vbvFrames: z
+    .number()
+    .min(1)
+    .max(6)
+    .describe("Frames' worth of bits the rate control may save up: one keeps a keyframe's way as short as any frame's"),
+});
+export type Encoding = z.infer<typeof encoding>;
+
 /** What a preset asks of a session: picture, bitrate bounds in kbit/s, and how many such sessions one VM may carry. */
 export const preset = z.object({
   presetId,
   ...videoMode.shape,
   bitrateKbpsMin: z.int(),
   bitrateKbpsMax: z.int(),
+  encoding,
   sessionsPerVm: z.int().min(1).max(6),
 });
 export type Preset = z.infer<typeof preset>;

@@ -49,6 +49,7 @@ const seat = (gameId: string, game?: SeatSpec["program"]): SeatSpec => ({
   pointer: "relative",
   bitrateKbpsMin: 1_000,
   bitrateKbpsMax: 2_000,
+  encoding: { effort: "moderate", vbvFrames: 1 },
   idleMs: 600_000,
   ...(game && { program: game }),
 });

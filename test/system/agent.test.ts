@@ -22,6 +22,7 @@ const seat = (sessionId: string): SeatSpec => ({
   pointer: "relative",
   bitrateKbpsMin: 1_000,
   bitrateKbpsMax: 2_000,
+  encoding: { effort: "moderate", vbvFrames: 1 },
   idleMs: 600_000,
 });
 

@@ -3,20 +3,22 @@
 // not the encoder's speed, and the headroom in video-mode.ts is there for what runs beside it. A machine whose encoder
 // does not work throws here, before any session is promised to it.
 import type { Capabilities } from "../../contracts/catalog.js";
-import { encoderThreads, pictureBytes, VideoEncoder, videoClockRate, videoEncoderName } from "./video-encoder.js";
+import { encoderThreads, pictureBytes, videoClockRate } from "./video-encoder.js";
 import { sustainedMode } from "./video-mode.js";
+import { x264 } from "./x264.js";
 
 const mode = { width: 1280, height: 720, fps: 60 };
 const warmUpFrames = 10;
 const measureMs = 500;
 const stretchFrames = 12;
 const bitrateKbps = 8_000;
+const encoding = { effort: "moderate", vbvFrames: 1 } as const;
 
 /** Takes less than a second. @throws EncoderError when the machine cannot encode. */
 export async function probe(cores: number): Promise<Capabilities> {
   const picture = Buffer.alloc(pictureBytes(mode));
   const threads = encoderThreads(cores);
-  const encoder = await VideoEncoder.open({ mode, picture, bitrateKbps, threads });
+  const encoder = await x264.open({ mode, picture, bitrateKbps, threads, encoding });
   try {
     const scene = noisyScene(picture.length);
     let frames = 0;
@@ -39,7 +41,7 @@ export async function probe(cores: number): Promise<Capabilities> {
     }
     const pixelsPerSecond = Math.round((stretchFrames * mode.width * mode.height * 1000) / bestMs);
     const encodersAtOnce = Math.max(1, cores / threads);
-    return { encoder: videoEncoderName, pixelsPerSecond, ...sustainedMode(pixelsPerSecond, encodersAtOnce) };
+    return { encoder: x264.name, pixelsPerSecond, ...sustainedMode(pixelsPerSecond, encodersAtOnce) };
   } finally {
     await encoder.close();
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { AccessUnit } from "../encode/video-encoder.js";
+import { x264 } from "../encode/x264.js";
 import type { GameSource } from "../games/game-source.js";
 import { nalUnits } from "../webrtc/rtp.js";
 import { Pipeline, type Viewer } from "./pipeline.js";
@@ -66,7 +67,8 @@ async function opened() {
       { mode, kbpsMin: 1_500 },
       { mode: { width: 160, height: 90, fps: 50 }, kbpsMin: 1_000 },
     ],
-    threads: 1,
+    driver: x264,
+    wishes: { encoding: { effort: "moderate", vbvFrames: 1 }, threads: 1 },
     failed: (error) => {
       failures.push(error);
       tellFailed();

@@ -11,7 +11,14 @@ import type { VideoMode } from "../../contracts/catalog.js";
 import { OpusEncoder, soundFrameMs, soundFrameSamples } from "../audio/opus-encoder.js";
 import { PictureScaler } from "../encode/picture-scaler.js";
 import { type RateStep, RateStepping } from "../encode/rate-steps.js";
-import { type AccessUnit, pictureBytes, VideoEncoder, videoClockRate } from "../encode/video-encoder.js";
+import {
+  type AccessUnit,
+  type EncoderDriver,
+  type EncoderOptions,
+  pictureBytes,
+  type VideoEncoder,
+  videoClockRate,
+} from "../encode/video-encoder.js";
 import type { GameSource } from "../games/game-source.js";
 import { KeyframeRequests } from "../webrtc/keyframe-requests.js";
 import { nextTick, piecesDue } from "./pacing.js";
@@ -28,10 +35,14 @@ const bitrateStep = 0.03;
 /** Node's timers fire up to a millisecond late; the rest of the wait is spent letting input in. */
 const timerSlackMs = 1;
 
+type EncoderWishes = Pick<EncoderOptions, "encoding" | "threads">;
+
 export class Pipeline {
   readonly #source: GameSource;
   readonly #picture: Buffer;
-  readonly #threads: number;
+  readonly #driver: EncoderDriver;
+  /** What every encoder of the session is opened with, beside mode and bitrate. */
+  readonly #wishes: EncoderWishes;
   readonly #stepping: RateStepping;
   readonly #sound: OpusEncoder;
   readonly #failed: (error: unknown) => void;
@@ -56,7 +67,8 @@ export class Pipeline {
     encoder: VideoEncoder;
     bitrateKbps: number;
     steps: readonly RateStep[];
-    threads: number;
+    driver: EncoderDriver;
+    wishes: EncoderWishes;
     sound: OpusEncoder;
     failed: (error: unknown) => void;
   }) {
@@ -65,7 +77,8 @@ export class Pipeline {
     this.#encoder = parts.encoder;
     this.#bitrateKbps = parts.bitrateKbps;
     this.#stepping = new RateStepping(parts.steps);
-    this.#threads = parts.threads;
+    this.#driver = parts.driver;
+    this.#wishes = parts.wishes;
     this.#mode = parts.source.mode;
     this.#sound = parts.sound;
     this.#failed = parts.failed;
@@ -77,14 +90,15 @@ export class Pipeline {
     bitrateKbps: number;
     /** What gives way when the path carries less; the first is the source's own mode. */
     steps: readonly RateStep[];
-    threads: number;
+    driver: EncoderDriver;
+    wishes: EncoderWishes;
     failed: (error: unknown) => void;
   }): Promise<Pipeline> {
-    const { source, bitrateKbps, steps, threads, failed } = options;
+    const { source, bitrateKbps, steps, driver, wishes, failed } = options;
     const picture = Buffer.alloc(pictureBytes(source.mode));
-    const encoder = await VideoEncoder.open({ mode: source.mode, picture, bitrateKbps, threads });
+    const encoder = await driver.open({ ...wishes, mode: source.mode, picture, bitrateKbps });
     const sound = await OpusEncoder.open();
-    return new Pipeline({ source, picture, encoder, bitrateKbps, steps, threads, sound, failed });
+    return new Pipeline({ source, picture, encoder, bitrateKbps, steps, driver, wishes, sound, failed });
   }
 
   /** From the next frame on, which is a keyframe, everything goes to this viewer and to no other. */
@@ -161,7 +175,7 @@ export class Pipeline {
     const scaler = whole ? null : new PictureScaler(this.#picture, this.#source.mode, mode);
     const picture = scaler?.picture ?? this.#picture;
     const [encoderBefore, scalerBefore] = [this.#encoder, this.#scaler];
-    this.#encoder = await VideoEncoder.open({ mode, picture, bitrateKbps: this.#bitrateKbps, threads: this.#threads });
+    this.#encoder = await this.#driver.open({ ...this.#wishes, mode, picture, bitrateKbps: this.#bitrateKbps });
     this.#scaler = scaler;
     this.#mode = mode;
     this.#lastTick = Math.floor(((performance.now() - this.#originMs) * mode.fps) / 1000);

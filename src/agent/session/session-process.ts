@@ -7,8 +7,9 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { probe } from "../encode/probe.js";
 import { rateSteps } from "../encode/rate-steps.js";
-import { encoderThreads, videoEncoderName } from "../encode/video-encoder.js";
+import { encoderThreads } from "../encode/video-encoder.js";
 import { bitrateKbpsFloor, bitrateKbpsFor, bitrateKbpsLeast, modeFor } from "../encode/video-mode.js";
+import { x264 } from "../encode/x264.js";
 import type { GameSource } from "../games/game-source.js";
 import type { GameOpener } from "../games/open-game.js";
 import { Pipeline } from "./pipeline.js";
@@ -105,7 +106,8 @@ export class SessionProcess {
     const bitrateKbps = bitrateKbpsFor(source.mode, seat);
     const failed = (error: unknown) => this.#finish("stream-failed", inWords(error));
     const steps = rateSteps(source.mode, bitrateKbpsLeast(source.mode, seat));
-    const pipeline = await Pipeline.open({ source, bitrateKbps, steps, threads: encoderThreads(cores), failed });
+    const wishes = { encoding: seat.encoding, threads: encoderThreads(cores) };
+    const pipeline = await Pipeline.open({ source, bitrateKbps, steps, driver: x264, wishes, failed });
     this.#session = new Session({
       source,
       pipeline,
@@ -122,7 +124,7 @@ export class SessionProcess {
         title: seat.title,
         asked: seat.mode,
         mode: source.mode,
-        encoder: videoEncoderName,
+        encoder: x264.name,
         why,
         pointer: seat.pointer,
       },

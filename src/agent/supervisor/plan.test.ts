@@ -12,6 +12,7 @@ const seat = (sessionId: string): SeatSpec => ({
   pointer: "relative",
   bitrateKbpsMin: 8_000,
   bitrateKbpsMax: 15_000,
+  encoding: { effort: "moderate", vbvFrames: 1 },
   idleMs: 600_000,
 });
 
