@@ -1,4 +1,5 @@
 // A session's process whose game is noise, so that an encoder fills whatever rate it is given.
+import { x264 } from "../../src/agent/encode/x264.js";
 import { SessionProcess } from "../../src/agent/session/session-process.js";
 import type { VideoMode } from "../../src/contracts/catalog.js";
 
@@ -47,6 +48,7 @@ export async function runGrainSession(): Promise<void> {
         };
       },
     },
+    encoders: [x264],
     cores: 2,
     tell: (message) => process.connected && process.send?.(message, undefined, undefined, () => {}),
   });

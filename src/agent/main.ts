@@ -125,7 +125,7 @@ async function superviseVm(supervision: Supervision): Promise<never> {
   const identity = await enrol(context, bootstrapToken);
   signal.throwIfAborted();
   heard();
-  const found = await proveMachine(context, identity, nursery, room);
+  const found = await proveMachine(context, identity, nursery, room, config.encoders);
   const capabilities = { ...found, sessionsMax: Math.min(found.sessionsMax, config.sessionsMax ?? found.sessionsMax) };
   const link = new AgentLink({
     ...context,
@@ -163,12 +163,15 @@ async function proveMachine(
   identity: Identity,
   nursery: Nursery,
   room: Room,
+  encoders: AgentConfig["encoders"],
 ): Promise<Capabilities> {
   const { vmId, log, signal } = context;
   const startedAtMs = context.monotonicMs();
   try {
     const programs = await programsOf(context, identity);
-    const measured = await nursery.probe(room.command === null ? [] : programs);
+    const measured = await nursery.probe(room.command === null ? [] : programs, encoders);
+    for (const { name, works, detail } of measured.encoders ?? [])
+      log.info({ encoder: name, works, detail }, works ? "an encoder works" : "an encoder does not work");
     const capabilities =
       room.command === null ? { ...measured, missing: withoutRoom(programs, room.missing) } : measured;
     log.info({ ...capabilities, tookMs: Math.round(context.monotonicMs() - startedAtMs) }, "the machine encodes");

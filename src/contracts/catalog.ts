@@ -49,7 +49,6 @@ export const preset = z.object({
   ...videoMode.shape,
   bitrateKbpsMin: z.int(),
   bitrateKbpsMax: z.int(),
-  encoding,
   sessionsPerVm: z.int().min(1).max(6),
 });
 export type Preset = z.infer<typeof preset>;
@@ -133,12 +132,32 @@ export const gameSummary = z
   .meta({ id: "Game" });
 export type GameSummary = z.infer<typeof gameSummary>;
 
+/** What trying one encoder on a machine showed. */
+export const encoderFinding = z.object({
+  name: text(64, 1).describe("FFmpeg's name of it, for example libx264 or h264_nvenc"),
+  works: z.boolean(),
+  detail: text(500).describe("What was seen, in words"),
+  pixelsPerSecond: z
+    .number()
+    .positive()
+    .nullable()
+    .describe("Luma pixels it encoded per second; null: it does not work"),
+});
+export type EncoderFinding = z.infer<typeof encoderFinding>;
+
 /** What an agent found its machine to sustain: its encoder, and the largest mode one session may run at. */
 export const capabilities = z.object({
-  encoder: text(64, 1).describe("FFmpeg's name of the encoder, for example libx264 or h264_nvenc"),
-  pixelsPerSecond: z.number().positive().describe("Luma pixels encoded per second, measured on this machine"),
+  encoder: text(64, 1).describe("FFmpeg's name of the encoder sessions begin with: the first that works"),
+  pixelsPerSecond: z.number().positive().describe("Luma pixels it encodes per second, measured on this machine"),
   sustains: videoMode,
   sessionsMax: z.int().min(1).max(6).describe("Sessions of that mode the machine carries at once"),
+  encoders: z
+    .array(encoderFinding)
+    .max(8)
+    .optional()
+    .describe(
+      "Every encoder that was tried, in the order of choice; a session whose encoder fails goes on with the next",
+    ),
   missing: z.record(gameId, text(500)).optional().describe("Games of the catalogue it cannot run, and why, in words"),
 });
 export type Capabilities = z.infer<typeof capabilities>;

@@ -111,7 +111,7 @@ export const streamInfo = z.object({
   asked: videoMode.describe("Pixels, and frames per second"),
   mode: videoMode.describe("What it runs at"),
   encoder: z.string().describe("FFmpeg's name of it"),
-  why: z.string().nullable().describe("Why `mode` is below `asked`, in words"),
+  why: z.string().nullable().describe("Why `mode` is below `asked`, or the encoder another than at first, in words"),
   pointer: pointerMode.describe("By the mouse's motion (the page locks the pointer), or by where it points"),
 });
 export type StreamInfo = z.infer<typeof streamInfo>;
@@ -145,6 +145,11 @@ export const toPlayer = z.discriminatedUnion("type", [
   z
     .object({ type: z.literal("resumed"), line: lineState })
     .describe("The way to the machine was away and is back: what it has not heard is to be said again"),
+  z
+    .object({ type: z.literal("stream"), stream: streamInfo })
+    .describe(
+      "Since version 2: what the stream runs at has changed. The machine, its encoder or the network holds no more, or does again",
+    ),
   z
     .object({ type: z.literal("ice-servers"), iceServers: z.array(iceServer) })
     .describe("New TURN credentials, before those of the welcome end; for the next connection, the one there is stays"),
@@ -229,6 +234,9 @@ export const fromAgent = z.discriminatedUnion("type", [
     })
     .describe("What the machine says to the player"),
   z.object({ type: z.literal("ack"), connectionId, received }).describe("The machine's, for what is numbered"),
+  z
+    .object({ type: z.literal("stream"), connectionId, stream: streamInfo })
+    .describe("What the stream runs at has changed since the connection was accepted"),
   z
     .object({
       type: z.literal("session"),

@@ -25,6 +25,8 @@ export interface PlayerEvents {
   progress: Progress;
   /** The machine knows us. `resume` is the secret to come back with. */
   welcome: { readonly stream: StreamInfo; readonly resume: string };
+  /** What the stream runs at has changed: `stream.why` says why, in words. */
+  stream: { readonly stream: StreamInfo };
   /** Media flows: the first time and after each interruption. */
   connected: { readonly firstTime: boolean };
   /** No media for a moment; the player reconnects by itself. */

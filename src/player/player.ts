@@ -149,6 +149,10 @@ class PlayerSession implements Player {
       case "welcome":
         this.#welcomed(message, goesOn);
         break;
+      case "stream":
+        this.#stream = message.stream;
+        this.#events.emit("stream", { stream: message.stream });
+        break;
       case "answer":
         this.#attempt(this.#connection?.answer(message.sdp, message.to));
         break;

@@ -183,7 +183,9 @@ describe("a session's process", () => {
       () => stats(tab),
       ({ video }) => video.framesDecoded > before.video.framesDecoded + 60,
     );
-    expect(later.video.keyFramesDecoded).toBe(before.video.keyFramesDecoded);
+    // A machine that others keep busy may have stepped down meanwhile, which costs one.
+    const changes = child.heard.filter(({ type }) => type === "stream").length;
+    expect(later.video.keyFramesDecoded).toBeLessThanOrEqual(before.video.keyFramesDecoded + changes);
     await tab.evaluate("askForKeyframe()");
     const answered = await until(
       () => stats(tab),
@@ -233,6 +235,52 @@ describe("a session's process", () => {
     expect(over.detail).toBe("the game was left");
     expect(await child.exit()).toBe(0);
     await tab.close();
+  });
+});
+
+describe("a session's encoder", () => {
+  const small = { width: 640, height: 360, fps: 60 };
+  const encoding = (name: string) => ({ name, works: true, detail: "named by the test", pixelsPerSecond: 2e8 });
+  const started = async (...names: string[]) => {
+    const child = new Child("test/browser/fixtures/signal-game.js");
+    const encoders = [...names, "libx264"].map(encoding);
+    child.tell({
+      type: "start",
+      seat: seat("signal"),
+      capabilities: { ...capabilities, sustains: small, encoder: names[0]!, encoders },
+    });
+    expect((await child.hears(ofType("started"))).stream).toMatchObject({ mode: small, encoder: names[0] });
+    return child;
+  };
+
+  it("that breaks while a player watches is replaced by the next: the picture goes on, and the player is told", async () => {
+    const child = await started("breaking");
+    const tab = await play(child, "watching");
+    await halvesAre(tab, 0, 0);
+    const before = await stats(tab);
+    await send(tab, "input", space(true));
+    await halvesAre(tab, 255, 0);
+    const { stream } = await child.hears(ofType("stream"));
+    expect(stream.encoder).toBe("libx264");
+    expect(stream.why).toContain("breaking failed (the device was lost)");
+    await until(
+      () => stats(tab),
+      ({ video }) => video.framesDecoded > before.video.framesDecoded + 60,
+    );
+    expect(child.heard.filter(ofType("state")).map(({ state }) => state)).toEqual(["connected"]);
+    await tab.close();
+    await child.end();
+  });
+
+  it("that takes longer than a frame has makes the picture slower, and says so in figures", async () => {
+    const child = await started("slow");
+    const tab = await play(child, "watching");
+    const { stream } = await child.hears(ofType("stream"));
+    expect(stream.mode.fps).toBe(30);
+    expect(stream.encoder).toBe("slow");
+    expect(stream.why).toMatch(/this machine's encoder takes \d\d ms a frame of 16\.7$/);
+    await tab.close();
+    await child.end();
   });
 });
 

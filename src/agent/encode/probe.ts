@@ -1,50 +1,112 @@
-// What this machine's encoder sustains, found by encoding: moving pictures at 720p, flat out, for half a second after a
-// warm-up. The best stretch of frames counts: what slows the others down (a starting database, a neighbour's burst) is
-// not the encoder's speed, and the headroom in video-mode.ts is there for what runs beside it. A machine whose encoder
-// does not work throws here, before any session is promised to it.
-import type { Capabilities } from "../../contracts/catalog.js";
-import { encoderThreads, pictureBytes, videoClockRate } from "./video-encoder.js";
+// Which encoders this machine has and what they sustain, found by encoding: each driver is tried in the order of choice,
+// its pictures are checked, then moving pictures at 720p go through it flat out for half a second after a warm-up. The
+// best stretch of frames counts: what slows the others down (a starting database, a neighbour's burst) is not the
+// encoder's speed, and the headroom in video-mode.ts is there for what runs beside it. A machine on which none works
+// throws here, before any session is promised to it.
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Capabilities, EncoderFinding } from "../../contracts/catalog.js";
+import { verifyEncoder } from "./verify-encoder.js";
+import {
+  type EncoderDriver,
+  EncoderError,
+  encoderThreads,
+  pictureBytes,
+  type VideoEncoder,
+  videoClockRate,
+} from "./video-encoder.js";
 import { sustainedMode } from "./video-mode.js";
-import { x264 } from "./x264.js";
 
 const mode = { width: 1280, height: 720, fps: 60 };
 const warmUpFrames = 10;
 const measureMs = 500;
 const stretchFrames = 12;
-const bitrateKbps = 8_000;
+/** The slowest of the presets' wishes. */
 const encoding = { effort: "moderate", vbvFrames: 1 } as const;
+const bitrateKbps = 8_000;
+/** An encoder that hangs must not keep the next from being tried. */
+const tryMsMax = 5_000;
+const detailCharsMax = 500;
 
-/** Takes less than a second. @throws EncoderError when the machine cannot encode. */
-export async function probe(cores: number): Promise<Capabilities> {
-  const picture = Buffer.alloc(pictureBytes(mode));
+/**
+ * Takes less than a second for each encoder that works.
+ * @throws EncoderError, naming what is wrong with each, when the machine cannot encode.
+ */
+export async function probe(drivers: readonly EncoderDriver[], cores: number): Promise<Capabilities> {
   const threads = encoderThreads(cores);
-  const encoder = await x264.open({ mode, picture, bitrateKbps, threads, encoding });
+  const encoders: EncoderFinding[] = [];
+  for (const driver of drivers) encoders.push(await tryEncoder(driver, threads));
+  const chosen = encoders.find(({ works }) => works);
+  if (chosen === undefined)
+    throw new EncoderError(`no encoder works: ${encoders.map(({ name, detail }) => `${name}: ${detail}`).join("; ")}`);
+  const { name, pixelsPerSecond } = chosen;
+  const { runsOn } = drivers.find((driver) => driver.name === name)!;
+  const encodersAtOnce = runsOn === "gpu" ? 1 : Math.max(1, cores / threads);
+  return {
+    encoder: name,
+    pixelsPerSecond: pixelsPerSecond!,
+    ...sustainedMode(pixelsPerSecond!, { encodersAtOnce, runsOn }),
+    encoders,
+  };
+}
+
+async function tryEncoder(driver: EncoderDriver, threads: number): Promise<EncoderFinding> {
+  const { name } = driver;
   try {
-    const scene = noisyScene(picture.length);
-    let frames = 0;
-    let encodingMs = 0;
-    let stretchMs = 0;
-    let bestMs = Number.POSITIVE_INFINITY;
-    while (encodingMs < measureMs || bestMs === Number.POSITIVE_INFINITY) {
-      const from = (frames * 1_282) % (scene.length - picture.length);
-      scene.copy(picture, 0, from, from + picture.length);
-      const startMs = performance.now();
-      await encoder.encode(frames * (videoClockRate / mode.fps), frames === 0);
-      frames++;
-      if (frames <= warmUpFrames) continue;
-      const frameMs = performance.now() - startMs;
-      encodingMs += frameMs;
-      stretchMs += frameMs;
-      if ((frames - warmUpFrames) % stretchFrames !== 0) continue;
-      bestMs = Math.min(bestMs, stretchMs);
-      stretchMs = 0;
-    }
-    const pixelsPerSecond = Math.round((stretchFrames * mode.width * mode.height * 1000) / bestMs);
-    const encodersAtOnce = Math.max(1, cores / threads);
-    return { encoder: x264.name, pixelsPerSecond, ...sustainedMode(pixelsPerSecond, encodersAtOnce) };
+    const pixelsPerSecond = await Promise.race([measure(driver, threads), hangs()]);
+    const megapixels = Math.round(pixelsPerSecond / 1e6);
+    return { name, works: true, detail: `encodes ${megapixels} million pixels a second`, pixelsPerSecond };
+  } catch (error) {
+    if (!(error instanceof EncoderError)) throw error;
+    return { name, works: false, detail: error.message.slice(0, detailCharsMax), pixelsPerSecond: null };
+  }
+}
+
+async function hangs(): Promise<never> {
+  await sleep(tryMsMax, undefined, { ref: false });
+  throw new EncoderError(`it did not encode within ${tryMsMax / 1000} s`);
+}
+
+/** Luma pixels a second. @throws EncoderError when it does not encode as it must. */
+async function measure(driver: EncoderDriver, threads: number): Promise<number> {
+  const picture = Buffer.alloc(pictureBytes(mode), 128);
+  const scene = noisyScene(picture.length);
+  const luma = mode.width * mode.height;
+  const draw = (frame: number) => {
+    const from = (frame * 1_282) % (scene.length - picture.length);
+    scene.copy(picture, 0, from, from + picture.length);
+  };
+  const open = () => driver.open({ mode, picture, bitrateKbps, threads, encoding });
+  await using(await open(), (encoder) => verifyEncoder(encoder, picture, luma, draw));
+  return using(await open(), (encoder) => speedOf(encoder, draw));
+}
+
+async function using<T>(encoder: VideoEncoder, use: (encoder: VideoEncoder) => Promise<T>): Promise<T> {
+  try {
+    return await use(encoder);
   } finally {
     await encoder.close();
   }
+}
+
+async function speedOf(encoder: VideoEncoder, draw: (frame: number) => void): Promise<number> {
+  let frames = 0;
+  let encodingMs = 0;
+  let stretchMs = 0;
+  let bestMs = Number.POSITIVE_INFINITY;
+  while (encodingMs < measureMs || bestMs === Number.POSITIVE_INFINITY) {
+    draw(frames);
+    const startMs = performance.now();
+    await encoder.encode(frames * (videoClockRate / mode.fps), frames === 0);
+    frames++;
+    if (frames <= warmUpFrames) continue;
+    const frameMs = performance.now() - startMs;
+    encodingMs += frameMs;
+    stretchMs += frameMs;
+    if ((frames - warmUpFrames) % stretchFrames !== 0) continue;
+    bestMs = Math.min(bestMs, stretchMs);
+    stretchMs = 0;
+  }
+  return Math.round((stretchFrames * mode.width * mode.height * 1000) / bestMs);
 }
 
 /** More pixels than a picture has, so that windows of it make a moving picture: soft waves under a little grain. */

@@ -37,6 +37,7 @@ describe("the steps a picture goes down", () => {
 
 describe("stepping", () => {
   const steps = rateSteps(mode, 3_500);
+  const leastForPath = steps.find((step) => step.kbpsMin === bitrateKbpsFloor)!;
   const run = (stepping: RateStepping, kbps: number, fromMs: number, ms: number) => {
     for (let at = fromMs; at <= fromMs + ms; at += 100) stepping.update(kbps, at);
   };
@@ -49,18 +50,108 @@ describe("stepping", () => {
     run(stepping, 2_500, 600, 500);
     expect(stepping.mode).toEqual({ ...mode, fps: 30 });
     run(stepping, 1_000, 2_000, 500);
-    expect(stepping.mode).toEqual(steps.at(-1)!.mode);
+    expect(stepping.mode).toEqual(leastForPath.mode);
   });
 
   it("goes up one step at a time, after five seconds of plenty each", () => {
     const stepping = new RateStepping(steps);
     run(stepping, 1_000, 0, 600);
     run(stepping, 20_000, 1_000, 4_900);
-    expect(stepping.mode).toEqual(steps.at(-1)!.mode);
+    expect(stepping.mode).toEqual(leastForPath.mode);
     run(stepping, 20_000, 6_000, 100);
-    expect(stepping.mode).toEqual(steps.at(-2)!.mode);
+    expect(stepping.mode).toEqual(steps[steps.indexOf(leastForPath) - 1]!.mode);
     run(stepping, 20_000, 7_000, 60_000);
     expect(stepping.mode).toEqual(mode);
+  });
+
+  describe("for the machine", () => {
+    const slow = (workMs: number) => ({ workMs, encodeMs: workMs, overloaded: true });
+    const easy = (workMs: number) => ({ workMs, encodeMs: workMs, overloaded: false });
+    const windows = (stepping: RateStepping, workMs: number, count: number, fromMs: number) => {
+      for (let i = 1; i <= count; i++) stepping.load(easy(workMs), fromMs + i * 2_000);
+    };
+
+    it("goes down to where a frame's time is enough, by what a frame took", () => {
+      const stepping = new RateStepping(steps);
+      expect(stepping.heldBy).toBeNull();
+      stepping.load(slow(22), 2_000);
+      expect(stepping.mode).toEqual({ ...mode, fps: 30 });
+      expect(stepping.heldBy).toBe("machine");
+      const worse = new RateStepping(steps);
+      worse.load(slow(60), 2_000);
+      expect(worse.mode).toEqual({ width: 640, height: 360, fps: 30 });
+    });
+
+    it("goes up after ten seconds in which the step above would have left room, and not where it would not", () => {
+      const stepping = new RateStepping(steps);
+      stepping.load(slow(22), 2_000);
+      windows(stepping, 14, 30, 2_000);
+      expect(stepping.mode).toEqual({ ...mode, fps: 30 });
+      windows(stepping, 6, 5, 62_000);
+      expect(stepping.mode).toEqual({ ...mode, fps: 30 });
+      windows(stepping, 6, 1, 72_000);
+      expect(stepping.mode).toEqual(mode);
+    });
+
+    it("waits twice as long each time it had to come down again", () => {
+      const stepping = new RateStepping(steps);
+      const upAfter = (fromMs: number) => {
+        for (let count = 1; ; count++) {
+          windows(stepping, 6, 1, fromMs + count * 2_000);
+          if (stepping.heldBy === null) return { windows: count, atMs: fromMs + count * 2_000 };
+        }
+      };
+      let atMs = 0;
+      const waits: number[] = [];
+      for (let i = 0; i < 7; i++) {
+        stepping.load(slow(22), (atMs += 4_000));
+        const up = upAfter(atMs);
+        waits.push(up.windows - 1);
+        ({ atMs } = up);
+      }
+      expect(waits).toEqual([5, 10, 20, 40, 80, 80, 80]);
+    });
+
+    it("never shows more than either the path or the machine allows, and obeys the one that lasts", () => {
+      const stepping = new RateStepping(steps);
+      stepping.load(slow(22), 2_000);
+      run(stepping, 1_000, 2_000, 600);
+      expect(stepping.mode).toEqual(leastForPath.mode);
+      expect(stepping.heldBy).toBe("path");
+      run(stepping, 20_000, 3_000, 60_000);
+      expect(stepping.mode).toEqual({ ...mode, fps: 30 });
+      expect(stepping.heldBy).toBe("machine");
+    });
+
+    it("begins with what another encoder sustains", () => {
+      const stepping = new RateStepping(rateSteps({ width: 2560, height: 1440, fps: 120 }, 15_000));
+      stepping.sustains({ width: 1280, height: 720, fps: 60 }, 0);
+      expect(pixelRate(stepping.mode)).toBeLessThanOrEqual(1280 * 720 * 60);
+      expect(stepping.heldBy).toBe("machine");
+      stepping.sustains({ width: 2560, height: 1440, fps: 120 }, 1_000);
+      expect(stepping.heldBy).toBeNull();
+    });
+  });
+
+  it("is where the lower of the two wants it, whatever path and machine do, and goes up one step at a time", () => {
+    const event = fc.oneof(
+      fc.record({ kbps: fc.integer({ min: 500, max: 8_000 }) }),
+      fc.record({ workMs: fc.double({ min: 1, max: 80, noNaN: true }), overloaded: fc.boolean() }),
+    );
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 300 }), (events) => {
+        const [both, pathOnly] = [new RateStepping(steps), new RateStepping(steps)];
+        const indexOf = (stepping: RateStepping) => steps.findIndex((step) => step.mode === stepping.mode);
+        for (const [i, event] of events.entries()) {
+          const before = indexOf(both);
+          if ("kbps" in event) for (const stepping of [both, pathOnly]) stepping.update(event.kbps, i * 500);
+          else both.load({ ...event, encodeMs: event.workMs }, i * 500);
+          expect(indexOf(both)).toBeGreaterThanOrEqual(indexOf(pathOnly));
+          expect(indexOf(both)).toBeGreaterThanOrEqual(before - 1);
+          expect(both.heldBy === null).toBe(indexOf(both) === 0);
+        }
+      }),
+    );
   });
 
   it("never changes more than once in five seconds upwards, whatever the path does", () => {

@@ -1,9 +1,14 @@
-// What gives way when the path carries less than the picture needs: the frame rate first, down to 30, then the size.
+// What gives way when the path carries less than the picture needs, or the machine cannot keep up with it: the frame rate
+// first, down to 30, then the size.
 //
-// Down after half a second of too little, at once as far as needed; up one step at a time, when there has been a third
-// more than that step needs for 5 s: each change costs a keyframe, and a picture that keeps changing is worse than one
-// that is small.
+// One ladder, and on it two bounds: as far down as the path needs, as far down as the machine needs; the lower of them is
+// what is shown, so the two never fight. The path's bound goes down after half a second of too little, at once as far as
+// needed; up one step at a time, when there has been a third more than that step needs for 5 s. The machine's goes down
+// when it was overloaded for one window (machine-load.ts), as far as its frames' time says; up one step at a time, when
+// that step would leave two fifths of its frames' time for 10 s, and twice as long after each time that did not hold. Each
+// change costs a keyframe, and a picture that keeps changing is worse than one that is small.
 import type { VideoMode } from "../../contracts/catalog.js";
+import type { Load } from "./machine-load.js";
 import { bitrateKbpsFloor, pixelRate } from "./video-mode.js";
 
 export interface RateStep {
@@ -28,40 +33,101 @@ export function rateSteps(mode: VideoMode, kbpsMin: number): RateStep[] {
     if (mode.width * share >= widthMin)
       modes.push({ width: even(mode.width * share), height: even(mode.height * share), fps });
   const worth = (of: VideoMode) => kbpsMin * (pixelRate(of) / pixelRate(mode)) ** bitsExponent;
-  const steps = modes.map((of) => ({ mode: of, kbpsMin: Math.max(bitrateKbpsFloor, Math.round(worth(of))) }));
-  const atFloor = steps.findIndex((step) => step.kbpsMin === bitrateKbpsFloor);
-  return atFloor < 0 ? steps : steps.slice(0, atFloor + 1);
+  return modes.map((of) => ({ mode: of, kbpsMin: Math.max(bitrateKbpsFloor, Math.round(worth(of))) }));
 }
 
 const downAfterMs = 500;
 const upAfterMs = 5_000;
 const upFactor = 1.33;
 
+const machine = {
+  /** Of a frame's time: what a step down must leave. */
+  downToShare: 0.8,
+  upBelowShare: 0.6,
+  upAfterMs: 10_000,
+  upAfterMsMax: 160_000,
+  /** Who comes down again so soon should not have gone up. */
+  heldMs: 60_000,
+} as const;
+
 export class RateStepping {
-  #index = 0;
+  readonly #steps: readonly RateStep[];
+  /** The first that is worth no more than the floor: no path asks for less. */
+  readonly #pathLast: number;
+  #path = 0;
   #shortSinceMs: number | null = null;
   #plentySinceMs: number | null = null;
+  #machine = 0;
+  #easySinceMs: number | null = null;
+  #upAfterMs: number = machine.upAfterMs;
+  #wentUpAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(private readonly steps: readonly RateStep[]) {}
+  constructor(steps: readonly RateStep[]) {
+    this.#steps = steps;
+    const atFloor = steps.findIndex(({ kbpsMin }) => kbpsMin === bitrateKbpsFloor);
+    this.#pathLast = atFloor < 0 ? steps.length - 1 : atFloor;
+  }
 
   get mode(): VideoMode {
-    return this.steps[this.#index]!.mode;
+    return this.#steps[Math.max(this.#path, this.#machine)]!.mode;
+  }
+
+  /** Which of the two holds the picture below its first step. */
+  get heldBy(): "path" | "machine" | null {
+    if (this.#path === 0 && this.#machine === 0) return null;
+    return this.#machine >= this.#path ? "machine" : "path";
   }
 
   /** The path carries so much now. */
   update(kbps: number, nowMs: number): void {
-    const short = kbps < this.steps[this.#index]!.kbpsMin && this.#index < this.steps.length - 1;
-    const plenty = this.#index > 0 && kbps >= upFactor * this.steps[this.#index - 1]!.kbpsMin;
+    const short = kbps < this.#steps[this.#path]!.kbpsMin && this.#path < this.#pathLast;
+    const plenty = this.#path > 0 && kbps >= upFactor * this.#steps[this.#path - 1]!.kbpsMin;
     this.#shortSinceMs = short ? (this.#shortSinceMs ?? nowMs) : null;
     this.#plentySinceMs = plenty ? (this.#plentySinceMs ?? nowMs) : null;
     if (this.#shortSinceMs !== null && nowMs - this.#shortSinceMs >= downAfterMs) {
-      const fitting = this.steps.findIndex(({ kbpsMin }) => kbpsMin <= kbps);
-      this.#moveTo(fitting < 0 ? this.steps.length - 1 : Math.max(fitting, this.#index + 1));
-    } else if (this.#plentySinceMs !== null && nowMs - this.#plentySinceMs >= upAfterMs) this.#moveTo(this.#index - 1);
+      const fitting = this.#steps.findIndex(({ kbpsMin }) => kbpsMin <= kbps);
+      this.#movePath(fitting < 0 ? this.#pathLast : Math.max(fitting, this.#path + 1));
+    } else if (this.#plentySinceMs !== null && nowMs - this.#plentySinceMs >= upAfterMs) this.#movePath(this.#path - 1);
   }
 
-  #moveTo(index: number): void {
-    this.#index = index;
+  /** How the machine did with the pictures of `mode`, over one window. */
+  load({ workMs, overloaded }: Load, nowMs: number): void {
+    const shareAt = ({ mode }: RateStep) => (workMs * pixelRate(mode)) / pixels(this.mode) / 1_000;
+    if (overloaded) {
+      this.#easySinceMs = null;
+      const next = Math.max(this.#path, this.#machine) + 1;
+      const fitting = this.#steps.findIndex((step, i) => i >= next && shareAt(step) <= machine.downToShare);
+      this.#moveMachine(fitting < 0 ? this.#steps.length - 1 : fitting, nowMs);
+      return;
+    }
+    const easy = this.#machine > 0 && shareAt(this.#steps[this.#machine - 1]!) <= machine.upBelowShare;
+    this.#easySinceMs = easy ? (this.#easySinceMs ?? nowMs) : null;
+    if (this.#easySinceMs !== null && nowMs - this.#easySinceMs >= this.#upAfterMs)
+      this.#moveMachine(this.#machine - 1, nowMs);
+  }
+
+  /** The encoder is another one, which sustains so much. */
+  sustains(most: VideoMode, nowMs: number): void {
+    const fitting = this.#steps.findIndex(({ mode }) => pixelRate(mode) <= pixelRate(most));
+    this.#moveMachine(fitting < 0 ? this.#steps.length - 1 : fitting, nowMs);
+    this.#upAfterMs = machine.upAfterMs;
+  }
+
+  #movePath(index: number): void {
+    this.#path = index;
     this.#shortSinceMs = this.#plentySinceMs = null;
   }
+
+  #moveMachine(index: number, nowMs: number): void {
+    if (index < this.#machine) this.#wentUpAtMs = nowMs;
+    else if (index > this.#machine)
+      this.#upAfterMs =
+        nowMs - this.#wentUpAtMs < machine.heldMs
+          ? Math.min(machine.upAfterMsMax, this.#upAfterMs * 2)
+          : machine.upAfterMs;
+    this.#machine = index;
+    this.#easySinceMs = null;
+  }
 }
+
+const pixels = ({ width, height }: VideoMode) => width * height;

@@ -15,7 +15,10 @@ describe("what a machine sustains", () => {
   it("is one session of 720p60 on two cores shared with a browser, as slow or fast as they were measured", () => {
     const sustains = { width: 1280, height: 720, fps: 60 };
     for (const pixelsPerSecond of [350e6, 390e6, 430e6])
-      expect(sustainedMode(pixelsPerSecond, 1)).toEqual({ sustains, sessionsMax: 1 });
+      expect(sustainedMode(pixelsPerSecond, { encodersAtOnce: 1, runsOn: "cpu" })).toEqual({
+        sustains,
+        sessionsMax: 1,
+      });
   });
 
   it("is the largest mode that leaves the headroom, and all sessions together leave it too", () => {
@@ -23,23 +26,33 @@ describe("what a machine sustains", () => {
       fc.property(
         fc.double({ min: 1e6, max: 4e9, noNaN: true }),
         fc.double({ min: 1, max: 32, noNaN: true }),
-        (pps, encoders) => {
-          const { sustains, sessionsMax } = sustainedMode(pps, encoders);
+        fc.constantFrom("cpu", "gpu"),
+        (pps, encodersAtOnce, runsOn) => {
+          const { sustains, sessionsMax } = sustainedMode(pps, { encodersAtOnce, runsOn });
           const larger = modeLadder.slice(0, modeLadder.indexOf(sustains));
-          for (const mode of larger) expect(pixelRate(mode) * headroom).toBeGreaterThan(pps);
+          for (const mode of larger) expect(pixelRate(mode) * headroom[runsOn]).toBeGreaterThan(pps);
           expect(sessionsMax).toBeGreaterThanOrEqual(1);
           expect(sessionsMax).toBeLessThanOrEqual(6);
-          if (sessionsMax > 1) expect(sessionsMax * pixelRate(sustains) * headroom).toBeLessThanOrEqual(pps * encoders);
+          if (sessionsMax > 1)
+            expect(sessionsMax * pixelRate(sustains) * headroom[runsOn]).toBeLessThanOrEqual(pps * encodersAtOnce);
         },
       ),
     );
+  });
+
+  it("is more of a GPU's encoder than of as fast a CPU, which has other work", () => {
+    const [gpu, cpu] = (["gpu", "cpu"] as const).map((runsOn) => sustainedMode(500e6, { encodersAtOnce: 1, runsOn }));
+    expect(gpu).toEqual({ sustains: { width: 1920, height: 1080, fps: 120 }, sessionsMax: 1 });
+    expect(cpu).toEqual({ sustains: { width: 1280, height: 720, fps: 60 }, sessionsMax: 2 });
   });
 
   it("never shrinks when the machine is faster", () => {
     const speed = fc.double({ min: 1e6, max: 4e9, noNaN: true });
     fc.assert(
       fc.property(speed, speed, (a, b) => {
-        const [slow, fast] = [Math.min(a, b), Math.max(a, b)].map((pps) => pixelRate(sustainedMode(pps, 1).sustains));
+        const [slow, fast] = [Math.min(a, b), Math.max(a, b)].map((pps) =>
+          pixelRate(sustainedMode(pps, { encodersAtOnce: 1, runsOn: "cpu" }).sustains),
+        );
         expect(fast).toBeGreaterThanOrEqual(slow!);
       }),
     );

@@ -1,12 +1,16 @@
 // What picture a session runs at, decided without looking at the machine: the probe's measurement comes as an argument.
 //
-// A mode is sustained when the encoder, flat out, would do `headroom` times its pixels: the game, the network, the
+// A mode is sustained when the encoder, flat out, would do `headroom` times its pixels. On the CPU the game, the network, the
 // other threads, and on one's own machine the browser, take the rest. Measured on two cores shared with Chromium: x264
 // does 350–430 Mpx/s in its best stretch (probe.ts), little more than half of that on average; one session of 720p60
 // (55 Mpx/s) runs smoothly, 1080p60 (124 Mpx/s) only just.
+//
+// A GPU's encoder is shared with other sessions only, which are counted; what is left over is for uploads that take their
+// time. Half as much again is a judgement: no machine of ours has one.
 import type { VideoMode } from "../../contracts/catalog.js";
+import type { EncoderDriver } from "./video-encoder.js";
 
-export const headroom = 4.5;
+export const headroom = { cpu: 4.5, gpu: 1.5 } as const satisfies Record<EncoderDriver["runsOn"], number>;
 
 /** Largest first, by pixels per second. The last one is taken even when nothing fits: a session runs at something. */
 export const modeLadder: readonly VideoMode[] = [
@@ -30,12 +34,16 @@ export interface Sustained {
 
 /**
  * The largest mode one session may run at, and how many such sessions at once. `pixelsPerSecond` is one encoder's,
- * `encodersAtOnce` how many of them the cores can run side by side.
+ * `encodersAtOnce` how many of them run side by side:
+ * on the CPU as the cores allow, on the GPU they take turns.
  */
-export function sustainedMode(pixelsPerSecond: number, encodersAtOnce: number): Sustained {
-  const fits = (mode: VideoMode) => pixelRate(mode) * headroom <= pixelsPerSecond;
+export function sustainedMode(
+  pixelsPerSecond: number,
+  { encodersAtOnce, runsOn }: { encodersAtOnce: number; runsOn: EncoderDriver["runsOn"] },
+): Sustained {
+  const fits = (mode: VideoMode) => pixelRate(mode) * headroom[runsOn] <= pixelsPerSecond;
   const sustains = modeLadder.find(fits) ?? modeLadder.at(-1)!;
-  const sessions = Math.floor((pixelsPerSecond * encodersAtOnce) / (pixelRate(sustains) * headroom));
+  const sessions = Math.floor((pixelsPerSecond * encodersAtOnce) / (pixelRate(sustains) * headroom[runsOn]));
   return { sustains, sessionsMax: Math.max(1, Math.min(6, sessions)) };
 }
 

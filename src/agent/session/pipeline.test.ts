@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
-import type { AccessUnit } from "../encode/video-encoder.js";
+import type { VideoMode } from "../../contracts/catalog.js";
+import { faultyDriver, slowDriver } from "../encode/faulty-encoder.fixture.js";
+import { type AccessUnit, type EncoderDriver, EncoderError } from "../encode/video-encoder.js";
 import { x264 } from "../encode/x264.js";
 import type { GameSource } from "../games/game-source.js";
 import { nalUnits } from "../webrtc/rtp.js";
-import { Pipeline, type Viewer } from "./pipeline.js";
+import { type KnownEncoder, Pipeline, type Running, type Viewer } from "./pipeline.js";
 
 const mode = { width: 320, height: 180, fps: 100 };
 
@@ -53,8 +55,12 @@ function parameters({ bytes }: AccessUnit): Buffer {
   return bytes.subarray(start, end);
 }
 
-async function opened() {
+const full = { width: 1920, height: 1080, fps: 60 };
+const known = (driver: EncoderDriver, sustains: VideoMode = full): KnownEncoder => ({ driver, sustains });
+
+async function opened(encoders: readonly KnownEncoder[] = [known(x264)]) {
   const source = new NotingGame();
+  const changes: Running[] = [];
   const failures: unknown[] = [];
   let tellFailed = () => {};
   const failed = new Promise<void>((resolve) => {
@@ -67,14 +73,15 @@ async function opened() {
       { mode, kbpsMin: 1_500 },
       { mode: { width: 160, height: 90, fps: 50 }, kbpsMin: 1_000 },
     ],
-    driver: x264,
+    encoders,
+    changed: (running) => changes.push(running),
     wishes: { encoding: { effort: "moderate", vbvFrames: 1 }, threads: 1 },
     failed: (error) => {
       failures.push(error);
       tellFailed();
     },
   });
-  return { source, pipeline, failures, failed };
+  return { source, pipeline, failures, failed, changes };
 }
 
 describe("the pipeline", () => {
@@ -160,6 +167,52 @@ describe("the pipeline", () => {
     // On the whole: the picture after a late one comes sooner, back on the grid.
     const [first, last] = [viewer.pictures[from]!, viewer.pictures[from + 9]!];
     expect((last.timestamp - first.timestamp) / 9).toBeGreaterThan(90_000 / 100);
+    await pipeline.close();
+  });
+
+  it("goes on with the next encoder when one breaks, with a keyframe, and says which and why", async () => {
+    const broken = faultyDriver("h264_broken", { at: 5, how: "throws" });
+    const { pipeline, changes, failures } = await opened([known(broken), known(x264)]);
+    expect(pipeline.running).toEqual({ mode, encoder: "h264_broken", why: null });
+    const viewer = new KeepingViewer();
+    pipeline.playFor(viewer);
+    await viewer.has(20);
+    expect(viewer.pictures.slice(0, 20).flatMap(({ unit }, i) => (unit.keyframe ? [i] : []))).toEqual([0, 5]);
+    expect(changes).toEqual([{ mode, encoder: "libx264", why: "h264_broken failed (the device was lost)" }]);
+    expect(failures).toEqual([]);
+    await pipeline.close();
+  });
+
+  it("runs at what the next encoder sustains when that is less", async () => {
+    const broken = faultyDriver("h264_broken", { at: 5, how: "throws" });
+    const { pipeline, changes } = await opened([known(broken), known(x264, { width: 160, height: 90, fps: 60 })]);
+    const viewer = new KeepingViewer();
+    pipeline.playFor(viewer);
+    await viewer.has(20);
+    expect(changes.at(-1)).toEqual({
+      mode: { width: 160, height: 90, fps: 50 },
+      encoder: "libx264",
+      why: "h264_broken failed (the device was lost); libx264 sustains no more on this machine",
+    });
+    await pipeline.close();
+  });
+
+  it("fails when the last encoder does", async () => {
+    const both = ["one", "two"].map((name) => known(faultyDriver(name, { at: 3, how: "throws" })));
+    const { pipeline, failures, failed } = await opened(both);
+    pipeline.playFor(new KeepingViewer());
+    await failed;
+    expect(failures).toEqual([new EncoderError("the device was lost")]);
+    await pipeline.close();
+  });
+
+  it("steps down when frames take longer than they have, and says what they take", async () => {
+    const { pipeline, changes } = await opened([known(slowDriver("slow", () => 13))]);
+    const viewer = new KeepingViewer();
+    pipeline.playFor(viewer);
+    while (changes.length === 0) await viewer.has(viewer.pictures.length + 1);
+    expect(changes[0]).toMatchObject({ mode: { width: 160, height: 90, fps: 50 }, encoder: "slow" });
+    expect(changes[0]!.why).toMatch(/^this machine's encoder takes \d\d ms a frame of 10\.0$/);
     await pipeline.close();
   });
 

@@ -9,14 +9,16 @@
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { VideoMode } from "../../contracts/catalog.js";
 import { OpusEncoder, soundFrameMs, soundFrameSamples } from "../audio/opus-encoder.js";
+import { worthNewBitrate } from "../encode/bitrate-changes.js";
+import { type Load, MachineLoad } from "../encode/machine-load.js";
 import { PictureScaler } from "../encode/picture-scaler.js";
 import { type RateStep, RateStepping } from "../encode/rate-steps.js";
+import { type Replacement, SessionEncoder } from "../encode/session-encoder.js";
 import {
   type AccessUnit,
   type EncoderDriver,
   type EncoderOptions,
   pictureBytes,
-  type VideoEncoder,
   videoClockRate,
 } from "../encode/video-encoder.js";
 import type { GameSource } from "../games/game-source.js";
@@ -31,21 +33,45 @@ export interface Viewer {
 
 const keyframeGapMsMin = 250;
 const soundBehindMax = 5;
-const bitrateStep = 0.03;
 /** Node's timers fire up to a millisecond late; the rest of the wait is spent letting input in. */
 const timerSlackMs = 1;
 
-type EncoderWishes = Pick<EncoderOptions, "encoding" | "threads">;
+/** One that may be used, and the most it sustains. */
+export interface KnownEncoder {
+  readonly driver: EncoderDriver;
+  readonly sustains: VideoMode;
+}
+
+/** What runs now. */
+export interface Running {
+  readonly mode: VideoMode;
+  readonly encoder: string;
+  /** Why it is not the first mode, or not the first encoder, in words; null: it is. */
+  readonly why: string | null;
+}
+
+interface PipelineOptions {
+  readonly source: GameSource;
+  readonly bitrateKbps: number;
+  /** What gives way when the path carries less, or the machine is too slow; the first is the source's own mode. */
+  readonly steps: readonly RateStep[];
+  /** The first choice first. */
+  readonly encoders: readonly KnownEncoder[];
+  /** What each of them is opened with, beside mode and bitrate. */
+  readonly wishes: Pick<EncoderOptions, "encoding" | "threads">;
+  /** Another encoder, or another mode. */
+  readonly changed: (running: Running) => void;
+  /** Called once, when drawing or the last encoder broke; the pipeline has stopped then. */
+  readonly failed: (error: unknown) => void;
+}
 
 export class Pipeline {
+  readonly #options: PipelineOptions;
   readonly #source: GameSource;
   readonly #picture: Buffer;
-  readonly #driver: EncoderDriver;
-  /** What every encoder of the session is opened with, beside mode and bitrate. */
-  readonly #wishes: EncoderWishes;
   readonly #stepping: RateStepping;
+  readonly #load = new MachineLoad();
   readonly #sound: OpusEncoder;
-  readonly #failed: (error: unknown) => void;
   readonly #keyframes = new KeyframeRequests(keyframeGapMsMin);
   readonly #originMs = performance.now();
   #viewer: Viewer | null = null;
@@ -56,49 +82,45 @@ export class Pipeline {
   #soundPieces = 0;
   #gameMs = 0;
   #bitrateKbps: number;
-  #encoder: VideoEncoder;
+  #bitrateAtMs = 0;
+  #encoder: SessionEncoder;
   #scaler: PictureScaler | null = null;
   /** What is encoded now. */
   #mode: VideoMode;
+  #replacement: Replacement | null = null;
+  /** The last time the machine was too slow; the path's figure of the last step. */
+  #slow: { load: Load; budgetMs: number } | null = null;
+  #pathKbps: number;
 
-  private constructor(parts: {
-    source: GameSource;
-    picture: Buffer;
-    encoder: VideoEncoder;
-    bitrateKbps: number;
-    steps: readonly RateStep[];
-    driver: EncoderDriver;
-    wishes: EncoderWishes;
-    sound: OpusEncoder;
-    failed: (error: unknown) => void;
-  }) {
-    this.#source = parts.source;
-    this.#picture = parts.picture;
-    this.#encoder = parts.encoder;
-    this.#bitrateKbps = parts.bitrateKbps;
-    this.#stepping = new RateStepping(parts.steps);
-    this.#driver = parts.driver;
-    this.#wishes = parts.wishes;
-    this.#mode = parts.source.mode;
-    this.#sound = parts.sound;
-    this.#failed = parts.failed;
+  private constructor(options: PipelineOptions, picture: Buffer, sound: OpusEncoder, encoder: SessionEncoder) {
+    this.#options = options;
+    this.#source = options.source;
+    this.#picture = picture;
+    this.#sound = sound;
+    this.#encoder = encoder;
+    this.#bitrateKbps = this.#pathKbps = options.bitrateKbps;
+    this.#stepping = new RateStepping(options.steps);
+    this.#mode = options.source.mode;
   }
 
-  /** `failed` is called once, when drawing or encoding broke; the pipeline has stopped then. */
-  static async open(options: {
-    source: GameSource;
-    bitrateKbps: number;
-    /** What gives way when the path carries less; the first is the source's own mode. */
-    steps: readonly RateStep[];
-    driver: EncoderDriver;
-    wishes: EncoderWishes;
-    failed: (error: unknown) => void;
-  }): Promise<Pipeline> {
-    const { source, bitrateKbps, steps, driver, wishes, failed } = options;
+  static async open(options: PipelineOptions): Promise<Pipeline> {
+    const { source, bitrateKbps, encoders, wishes } = options;
     const picture = Buffer.alloc(pictureBytes(source.mode));
-    const encoder = await driver.open({ ...wishes, mode: source.mode, picture, bitrateKbps });
-    const sound = await OpusEncoder.open();
-    return new Pipeline({ source, picture, encoder, bitrateKbps, steps, driver, wishes, sound, failed });
+    // One that does not open is replaced before there is a pipeline to hear of it.
+    const early: Replacement[] = [];
+    let hear = (replacement: Replacement) => void early.push(replacement);
+    const encoder = await SessionEncoder.open(
+      encoders.map(({ driver }) => driver),
+      { ...wishes, mode: source.mode, picture, bitrateKbps },
+      (replacement) => hear(replacement),
+    );
+    const pipeline = new Pipeline(options, picture, await OpusEncoder.open(), encoder);
+    hear = (replacement) => {
+      pipeline.#replaced(replacement);
+      options.changed(pipeline.running);
+    };
+    for (const replacement of early) pipeline.#replaced(replacement);
+    return pipeline;
   }
 
   /** From the next frame on, which is a keyframe, everything goes to this viewer and to no other. */
@@ -106,6 +128,7 @@ export class Pipeline {
     if (this.#broken) return;
     this.#viewer = viewer;
     this.#keyframes.requestNow();
+    this.#load.reset();
     this.#playing ??= this.#play();
     if (this.#soundTimer === null) this.#playSound();
   }
@@ -120,15 +143,21 @@ export class Pipeline {
     this.#keyframes.request();
   }
 
-  /**
-   * The path carries so much. Takes effect within 15 frames; changes too small to see are not worth the restart of the
-   * encoder's rate control. What is too little for the picture changes the picture, from the next frame on.
-   */
+  /** The path carries so much. What is too little for the picture changes the picture, from the next frame on. */
   setBitrate(kbps: number): void {
-    this.#stepping.update(kbps, performance.now());
-    if (Math.abs(kbps - this.#bitrateKbps) < bitrateStep * this.#bitrateKbps) return;
+    const nowMs = performance.now();
+    this.#pathKbps = kbps;
+    this.#stepping.update(kbps, nowMs);
+    const sinceMs = nowMs - this.#bitrateAtMs;
+    if (!worthNewBitrate(this.#bitrateKbps, kbps, this.#encoder.driver.newBitrateCosts, sinceMs)) return;
     this.#bitrateKbps = kbps;
+    this.#bitrateAtMs = nowMs;
     this.#encoder.setBitrate(kbps);
+  }
+
+  /** What runs now. */
+  get running(): Running {
+    return { mode: this.#mode, encoder: this.#encoder.driver.name, why: this.#why() };
   }
 
   async close(): Promise<void> {
@@ -154,7 +183,8 @@ export class Pipeline {
   async #playFrame(lastMs: number): Promise<number> {
     if (this.#stepping.mode !== this.#mode) await this.#changeMode(this.#stepping.mode);
     const grid = { originMs: this.#originMs, periodMs: 1000 / this.#mode.fps };
-    const tick = nextTick(grid, this.#lastTick, performance.now());
+    const askedMs = performance.now();
+    const tick = nextTick(grid, this.#lastTick, askedMs);
     await waitUntil(tick.dueMs);
     this.#lastTick = tick.index;
     const nowMs = performance.now();
@@ -163,25 +193,55 @@ export class Pipeline {
     await this.#scaler?.scale();
     const timestamp = Math.round(((nowMs - this.#originMs) * videoClockRate) / 1000);
     const viewer = this.#viewer;
+    const drawnMs = performance.now();
     const unit = await this.#encoder.encode(timestamp, this.#keyframes.take(nowMs));
+    const encodedMs = performance.now();
     // Who came in meanwhile could not decode it: theirs begins with the next frame, a keyframe.
-    if (viewer === this.#viewer) viewer?.sendPicture(unit, timestamp, performance.now());
+    if (viewer === this.#viewer) viewer?.sendPicture(unit, timestamp, encodedMs);
+    const late = tick.dueMs <= askedMs;
+    this.#measure({ late, workMs: encodedMs - nowMs, encodeMs: encodedMs - drawnMs }, encodedMs);
     return nowMs;
+  }
+
+  #measure(frame: Parameters<MachineLoad["frame"]>[0], nowMs: number): void {
+    const load = this.#load.frame(frame, nowMs);
+    if (load === null) return;
+    if (load.overloaded) this.#slow = { load, budgetMs: 1000 / this.#mode.fps };
+    this.#stepping.load(load, nowMs);
   }
 
   /** Another size or rate is another encoder (6–10 ms), and begins with a keyframe. */
   async #changeMode(mode: VideoMode): Promise<void> {
     const whole = mode.width === this.#source.mode.width && mode.height === this.#source.mode.height;
     const scaler = whole ? null : new PictureScaler(this.#picture, this.#source.mode, mode);
-    const picture = scaler?.picture ?? this.#picture;
-    const [encoderBefore, scalerBefore] = [this.#encoder, this.#scaler];
-    this.#encoder = await this.#driver.open({ ...this.#wishes, mode, picture, bitrateKbps: this.#bitrateKbps });
+    const scalerBefore = this.#scaler;
+    await this.#encoder.change({ mode, picture: scaler?.picture ?? this.#picture });
     this.#scaler = scaler;
     this.#mode = mode;
     this.#lastTick = Math.floor(((performance.now() - this.#originMs) * mode.fps) / 1000);
     this.#keyframes.requestNow();
-    await encoderBefore.close();
+    this.#load.reset();
     await scalerBefore?.close();
+    this.#options.changed(this.running);
+  }
+
+  /** Its first picture, the one the other failed at, is an IDR by itself; its own speed may ask for another mode. */
+  #replaced(replacement: Replacement): void {
+    this.#replacement = replacement;
+    const known = this.#options.encoders.find(({ driver }) => driver === replacement.by)!;
+    this.#slow = null;
+    this.#load.reset();
+    this.#stepping.sustains(known.sustains, performance.now());
+  }
+
+  #why(): string | null {
+    const { heldBy } = this.#stepping;
+    const why = [
+      this.#replacement && `${this.#replacement.failed} failed (${this.#replacement.because})`,
+      heldBy === "path" && `the network carries ${(this.#pathKbps / 1000).toFixed(1)} Mbit/s`,
+      heldBy === "machine" && tooSlow(this.#slow, this.#encoder.driver.name),
+    ].filter((reason) => typeof reason === "string");
+    return why.length === 0 ? null : why.join("; ");
   }
 
   #playSound(): void {
@@ -209,7 +269,7 @@ export class Pipeline {
     if (this.#broken) return;
     this.#broken = true;
     this.#viewer = null;
-    this.#failed(error);
+    this.#options.failed(error);
   }
 }
 
@@ -218,4 +278,14 @@ async function waitUntil(dueMs: number): Promise<void> {
   const waitMs = dueMs - performance.now();
   if (waitMs > timerSlackMs) await sleep(Math.floor(waitMs - timerSlackMs / 2));
   await setImmediate();
+}
+
+/** In words for the player. */
+function tooSlow(slow: { load: Load; budgetMs: number } | null, encoder: string): string {
+  if (slow === null) return `${encoder} sustains no more on this machine`;
+  const { workMs, encodeMs } = slow.load;
+  const of = `a frame of ${slow.budgetMs.toFixed(1)}`;
+  if (workMs < slow.budgetMs * 0.8) return `other programs on this machine leave too little time for ${of} ms`;
+  if (encodeMs < workMs / 2) return `this machine takes ${workMs.toFixed(0)} ms to draw and encode ${of}`;
+  return `this machine's encoder takes ${encodeMs.toFixed(0)} ms ${of}`;
 }

@@ -29,7 +29,11 @@ export const mediaNetwork = z.object({
 /** Supervisor → child. */
 export const toChild = z.discriminatedUnion("type", [
   z
-    .object({ type: z.literal("probe"), programs: z.array(gameProgram).default([]) })
+    .object({
+      type: z.literal("probe"),
+      programs: z.array(gameProgram).default([]),
+      encoders: z.array(z.string()).optional().describe("Only these; default: every one there is a driver for"),
+    })
     .describe("Measure this machine, before any session, and look for these games: answered by `probed`"),
   z
     .object({ type: z.literal("prepare"), gameId: z.string(), mode: videoMode })
@@ -66,6 +70,9 @@ export const fromChild = z.discriminatedUnion("type", [
   z.object({ type: z.literal("probed"), capabilities }),
   z.object({ type: z.literal("ready") }),
   z.object({ type: z.literal("started"), stream: streamInfo }),
+  z
+    .object({ type: z.literal("stream"), stream: streamInfo })
+    .describe("What it runs at has changed: another encoder, or another mode"),
   z
     .object({ type: z.literal("failed"), detail: z.string() })
     .describe("It cannot start or probe; the child ends after it"),

@@ -5,25 +5,30 @@
 // supervisor closed), the game over, the stream broken, or a start that failed. Everything it opened is closed then.
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Capabilities } from "../../contracts/catalog.js";
 import { probe } from "../encode/probe.js";
 import { rateSteps } from "../encode/rate-steps.js";
+import type { EncoderDriver } from "../encode/video-encoder.js";
 import { encoderThreads } from "../encode/video-encoder.js";
-import { bitrateKbpsFloor, bitrateKbpsFor, bitrateKbpsLeast, modeFor } from "../encode/video-mode.js";
-import { x264 } from "../encode/x264.js";
+import { bitrateKbpsFloor, bitrateKbpsFor, bitrateKbpsLeast, modeFor, sustainedMode } from "../encode/video-mode.js";
 import type { GameSource } from "../games/game-source.js";
 import type { GameOpener } from "../games/open-game.js";
-import { Pipeline } from "./pipeline.js";
+import { type KnownEncoder, Pipeline, type Running } from "./pipeline.js";
 import { type FromChild, type ToChild, toChild } from "./protocol.js";
 import { Session } from "./session.js";
 
 export interface SessionProcessOptions {
   readonly games: GameOpener;
+  /** Those there are, the first choice first. */
+  readonly encoders: readonly EncoderDriver[];
   readonly cores: number;
   readonly tell: (message: FromChild) => void;
 }
 
 /** Closing is given up after this: the process ends anyway. */
 const closeMsMax = 700;
+
+const usualEncoding = { effort: "moderate", vbvFrames: 1 } as const;
 
 type Start = ToChild & { type: "start" };
 
@@ -52,8 +57,10 @@ export class SessionProcess {
     switch (message.type) {
       case "probe":
         this.#work(async () => {
-          const { cores, games, tell } = this.#options;
-          const capabilities = { ...(await probe(cores)), missing: await games.missing(message.programs) };
+          const { cores, encoders, games, tell } = this.#options;
+          const { encoders: only } = message;
+          const drivers = only === undefined ? encoders : encoders.filter(({ name }) => only.includes(name));
+          const capabilities = { ...(await probe(drivers, cores)), missing: await games.missing(message.programs) };
           tell({ type: "probed", capabilities });
         });
         break;
@@ -106,8 +113,24 @@ export class SessionProcess {
     const bitrateKbps = bitrateKbpsFor(source.mode, seat);
     const failed = (error: unknown) => this.#finish("stream-failed", inWords(error));
     const steps = rateSteps(source.mode, bitrateKbpsLeast(source.mode, seat));
-    const wishes = { encoding: seat.encoding, threads: encoderThreads(cores) };
-    const pipeline = await Pipeline.open({ source, bitrateKbps, steps, driver: x264, wishes, failed });
+    const stream = ({ mode, encoder, why: whyNow }: Running) => ({
+      gameId: seat.gameId,
+      title: seat.title,
+      asked: seat.mode,
+      mode,
+      encoder,
+      why: [why, whyNow].filter((reason) => reason !== null).join("; ") || null,
+      pointer: seat.pointer,
+    });
+    const pipeline = await Pipeline.open({
+      source,
+      bitrateKbps,
+      steps,
+      encoders: this.#usable(capabilities),
+      wishes: { encoding: seat.encoding ?? usualEncoding, threads: encoderThreads(cores) },
+      changed: (running) => tell({ type: "stream", stream: stream(running) }),
+      failed,
+    });
     this.#session = new Session({
       source,
       pipeline,
@@ -117,17 +140,17 @@ export class SessionProcess {
       tell,
     });
     source.exited.then((detail) => this.#finish("game-exited", detail), failed);
-    tell({
-      type: "started",
-      stream: {
-        gameId: seat.gameId,
-        title: seat.title,
-        asked: seat.mode,
-        mode: source.mode,
-        encoder: x264.name,
-        why,
-        pointer: seat.pointer,
-      },
+    tell({ type: "started", stream: stream(pipeline.running) });
+  }
+
+  /** Those that worked when the machine was measured, each with what it sustains by itself. */
+  #usable({ encoders, encoder, pixelsPerSecond }: Capabilities): KnownEncoder[] {
+    const findings = encoders ?? [{ name: encoder, works: true, pixelsPerSecond }];
+    return this.#options.encoders.flatMap((driver) => {
+      const found = findings.find(({ name, works }) => works && name === driver.name);
+      if (found === undefined || found.pixelsPerSecond === null) return [];
+      const { sustains } = sustainedMode(found.pixelsPerSecond, { encodersAtOnce: 1, runsOn: driver.runsOn });
+      return [{ driver, sustains }];
     });
   }
 

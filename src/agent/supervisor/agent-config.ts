@@ -35,6 +35,11 @@ const agentConfig = z.object({
     .default(60)
     .describe("Without a control plane and without a player the agent ends itself after so long"),
   sessionsMax: z.int().min(1).optional().describe("Sessions at most, if the machine is found to carry more"),
+  encoders: z
+    .array(z.enum(["h264_nvenc", "h264_vaapi", "libx264"]))
+    .min(1)
+    .optional()
+    .describe("The only ones to be tried, by FFmpeg's names; default: all. The order of choice stays"),
   bindAddress: z.string().min(1).optional().describe("The address media uses; default: every one"),
   udpPorts: z
     .object({ begin: udpPort, end: udpPort })

@@ -18,7 +18,7 @@ export interface LikelySession {
 /** Until there was one. */
 const firstGameId = "demo";
 
-const nurseryLimits = { prepareMsMax: 15_000, probeMsMax: 15_000, nextSpareMs: 3_000 } as const;
+const nurseryLimits = { prepareMsMax: 15_000, probeMsMax: 30_000, nextSpareMs: 3_000 } as const;
 
 export class Nursery {
   #spare: SessionChild | null = null;
@@ -32,11 +32,11 @@ export class Nursery {
   ) {}
 
   /** What this machine sustains, really encoded, and which games it lacks. @throws SessionChildError: it cannot encode. */
-  async probe(programs: readonly GameProgram[]): Promise<Capabilities> {
+  async probe(programs: readonly GameProgram[], encoders: readonly string[] | undefined): Promise<Capabilities> {
     const spare = this.#fork();
     await spare.next("prepared", nurseryLimits.prepareMsMax);
     const probed = spare.next("probed", nurseryLimits.probeMsMax);
-    spare.send({ type: "probe", programs: [...programs] });
+    spare.send({ type: "probe", programs: [...programs], encoders: encoders && [...encoders] });
     const { capabilities } = await probed;
     this.#likely = { gameId: firstGameId, mode: capabilities.sustains };
     this.#prepare(spare);

@@ -33,8 +33,8 @@ const detailCharsMax = 500;
 interface Run {
   readonly seat: SeatSpec;
   readonly child: SessionChild;
-  /** Null when it ended before it could be played. */
-  readonly stream: Promise<StreamInfo | null>;
+  /** The newest. Null when it ended before it could be played. */
+  stream: Promise<StreamInfo | null>;
   readonly resume: ResumeSecret;
   readonly connections: Map<Channel, string>;
   /** Of the page that joined last; null when that numbers nothing. */
@@ -197,6 +197,10 @@ export class Sessions {
       case "started":
         log.info({ sessionId: run.seat.sessionId, ...message.stream }, "session runs");
         break;
+      case "stream":
+        log.warn({ sessionId: run.seat.sessionId, ...message.stream }, "the stream has changed");
+        this.#tellStream(run, message.stream);
+        break;
       case "state":
         this.#report(run, message.state, message.detail);
         break;
@@ -239,6 +243,12 @@ export class Sessions {
     if (line?.peerId !== peerId) return peerId;
     run.line = null;
     return line.carrier ?? peerId;
+  }
+
+  #tellStream(run: Run, stream: StreamInfo): void {
+    run.stream = Promise.resolve(stream);
+    const connectionId = run.connections.get("signalling");
+    if (connectionId !== undefined) this.context.send({ type: "stream", connectionId, stream });
   }
 
   async #join(join: Join): Promise<void> {

@@ -10,7 +10,6 @@ export const presets: Readonly<Record<PresetId, Preset>> = {
     fps: 120,
     bitrateKbpsMin: 15_000,
     bitrateKbpsMax: 25_000,
-    encoding: { effort: "moderate", vbvFrames: 1.5 },
     sessionsPerVm: 2,
   },
   "default-standard": {
@@ -20,7 +19,6 @@ export const presets: Readonly<Record<PresetId, Preset>> = {
     fps: 60,
     bitrateKbpsMin: 8_000,
     bitrateKbpsMax: 15_000,
-    encoding: { effort: "moderate", vbvFrames: 1 },
     sessionsPerVm: 4,
   },
   "default-competitive": {
@@ -30,7 +28,6 @@ export const presets: Readonly<Record<PresetId, Preset>> = {
     fps: 240,
     bitrateKbpsMin: 10_000,
     bitrateKbpsMax: 20_000,
-    encoding: { effort: "least", vbvFrames: 1 },
     sessionsPerVm: 1,
   },
 };

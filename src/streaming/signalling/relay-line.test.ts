@@ -3,6 +3,7 @@ import type { LineState } from "../../contracts/line.js";
 import { protocolVersions, signallingLimits } from "../../contracts/signalling.js";
 import type { Incoming, Outgoing } from "./relay.js";
 import {
+  admitted,
   candidate,
   connectionId,
   down,
@@ -56,6 +57,22 @@ describe("what is numbered", () => {
     expect(
       outgoing.find((item) => item.to === "player" && "message" in item && item.message.type === "welcome"),
     ).toEqual(expect.objectContaining({ message: expect.objectContaining({ line, versions: protocolVersions }) }));
+  });
+
+  it("comes with what the stream runs at when that changes, also while the agent's link was away", () => {
+    const slower = { ...stream, mode: { ...stream.mode, fps: 30 }, why: "the encoder is slow" };
+    const change = fromAgent({ type: "stream", connectionId, stream: slower });
+    const welcomed = [hello, greeted(null), accepted()];
+    const { outgoing } = play([...welcomed, change, change]);
+    expect(toThePlayer(outgoing)).toEqual(["progress", "welcome", "stream"]);
+    expect(outgoing.at(-1)).toEqual({ to: "player", message: { type: "stream", stream: slower } });
+    const again = fromAgent({ type: "joined", connectionId, resume: "resume-1", stream: slower, line });
+    const told = (script: readonly Incoming[]) => toThePlayer(play([...welcomed, down(), up(), ...script]).outgoing);
+    expect(told([again])).toEqual(["progress", "welcome", "resumed", "stream"]);
+    expect(told([accepted()])).toEqual(["progress", "welcome", "resumed"]);
+    // A player of version 1 would not know the message.
+    const before = play([hello, admitted(sessionOn("vm-1")), joined(), change]);
+    expect(toThePlayer(before.outgoing)).toEqual(["progress", "welcome"]);
   });
 
   it("is not held back for an answer, nor limited in number: the ends see to both", () => {

@@ -20,6 +20,7 @@ import {
   type FromAgent,
   type FromPlayer,
   protocolVersions,
+  type StreamInfo,
   signallingLimits,
   type ToAgent,
   type ToPlayer,
@@ -332,6 +333,9 @@ function hearAgent(connection: Connection, vmId: string, message: AgentAnswer, a
     case "signal":
       if (connection.phase !== "joined" || connection.channel === "control") return stay(connection);
       return hearSignal(connection, message);
+    case "stream":
+      if (connection.phase !== "joined" || connection.channel === "control") return stay(connection);
+      return hearStream(connection, message.stream);
   }
 }
 
@@ -364,12 +368,27 @@ function welcome(
         },
       ]
     : line !== undefined
-      ? [{ type: "resumed", line }]
+      ? [{ type: "resumed", line }, ...news(connection, stream)]
       : [];
   return {
     connection: joined.offer === null && joined.answered ? { ...joined, candidates: [] } : joined,
     outgoing: [...said.map(toPlayer), ...(phase === "joining" ? signals(joined) : [])],
   };
+}
+
+function hearStream(connection: Connection, stream: StreamInfo): Step {
+  const { accepted } = connection;
+  return {
+    connection: { ...connection, accepted: accepted && { ...accepted, stream } },
+    outgoing: news(connection, stream).map(toPlayer),
+  };
+}
+
+/** What the stream runs at, where the player does not know: it may have changed while the link was away. */
+function news({ accepted, line }: Connection, stream: StreamInfo): ToPlayer[] {
+  const known = accepted === null || JSON.stringify(accepted.stream) === JSON.stringify(stream);
+  // A player of version 1 has no such message.
+  return known || line === undefined ? [] : [{ type: "stream", stream }];
 }
 
 function hearSignal(connection: Connection, { message, seq }: Extract<AgentAnswer, { type: "signal" }>): Step {

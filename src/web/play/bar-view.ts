@@ -3,7 +3,7 @@
 import { byId, el } from "./element.js";
 import { type IconName, icon } from "./icons.js";
 import type { PageState } from "./page-state.js";
-import { wordsForMode, wordsForStats } from "./words.js";
+import { wordsForMode, wordsForStats, wordsForWhy } from "./words.js";
 
 const shownMs = 2_500;
 /** A finger leaves `:hover` behind where it tapped. */
@@ -79,7 +79,7 @@ export class BarView {
     this.#bar.hidden = phase !== "playing" && phase !== "interrupted";
     this.#title.textContent = game?.title ?? "";
     this.#mode.textContent = stream === null ? "" : wordsForMode(stream.mode);
-    this.#why.textContent = stream?.why ? `Asked for ${wordsForMode(stream.asked)}: ${stream.why}.` : "";
+    this.#why.textContent = stream === null ? "" : wordsForWhy(stream);
     this.#stats.textContent = stats === null ? "" : wordsForStats(stats);
     // For measurements from outside (tests, benches): the figures as they are.
     for (const [name, value] of Object.entries(stats ?? {})) this.#stats.dataset[name] = String(value);

@@ -3,7 +3,7 @@ import { byId, el } from "./element.js";
 import { browserFacts, featureNotes } from "./features.js";
 import { icon } from "./icons.js";
 import type { PageState } from "./page-state.js";
-import { wordsForMode, wordsForStats } from "./words.js";
+import { wordsForMode, wordsForStats, wordsForWhy } from "./words.js";
 
 export class HelpView {
   readonly #dialog = byId("help-dialog", HTMLDialogElement);
@@ -70,9 +70,7 @@ function streamLines({ stream, stats, inputBy }: PageState): (readonly [string, 
   if (stream === null) return [["Picture", "Not running yet"]];
   return [
     ["Picture", `${wordsForMode(stream.mode)}, H.264 by ${stream.encoder}`],
-    ...(stream.why === null
-      ? []
-      : [["Why not more", `${wordsForMode(stream.asked)} was asked for: ${stream.why}.`] as const]),
+    ...(stream.why === null ? [] : [["Why so", wordsForWhy(stream)] as const]),
     ...(stats === null ? [] : [["Now", `${wordsForStats(stats)} round trip`] as const]),
     ...(inputBy === null
       ? []

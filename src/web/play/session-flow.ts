@@ -133,6 +133,7 @@ export class SessionFlow {
       tell({ name: "noted", facts: { stream } });
       tell({ name: "joining", progress: null });
     });
+    player.on("stream", ({ stream }) => tell({ name: "noted", facts: { stream } }));
     player.on("connected", () => tell({ name: "media-flows" }));
     player.on("interrupted", () => tell({ name: "media-lost" }));
     player.on("control", ({ transport }) => tell({ name: "noted", facts: { inputBy: transport } }));

@@ -17,6 +17,7 @@ import {
   wordsForSeconds,
   wordsForStats,
   wordsForStep,
+  wordsForWhy,
 } from "./words.js";
 
 function expectClear({ title, text }: Message) {
@@ -105,6 +106,15 @@ test("modes and figures are short", () => {
   const stats = { width: 1280, height: 720, fps: 59.6, bitrateKbps: 6_140, rttMs: 0.4, lossRatio: 0, audioEnergy: 0 };
   expect(wordsForStats(stats)).toBe("60 fps · 6.1 Mbps · <1 ms");
   expect(wordsForStats({ ...stats, rttMs: null })).toBe("60 fps · 6.1 Mbps");
+});
+
+test("why a stream is not what was asked for names what was asked, if it is less, and is silent if nothing is wrong", () => {
+  const [full, less] = [60, 30].map((fps) => ({ width: 1920, height: 1080, fps }));
+  expect(wordsForWhy({ asked: full!, mode: full!, why: null })).toBe("");
+  expect(wordsForWhy({ asked: full!, mode: less!, why: "the encoder is slow" })).toBe(
+    "Asked for 1080p60: the encoder is slow.",
+  );
+  expect(wordsForWhy({ asked: full!, mode: full!, why: "h264_nvenc failed" })).toBe("h264_nvenc failed.");
 });
 
 test("every preset and region has a name", () => {

@@ -4,6 +4,7 @@
 import type { PresetId, RegionId, VideoMode } from "../../contracts/catalog.js";
 import type { ProblemDocument } from "../../contracts/problems.js";
 import type { EndReason } from "../../contracts/session.js";
+import type { StreamInfo } from "../../contracts/signalling.js";
 import type { QuotaLimit } from "../../contracts/tenants.js";
 import type { PlayerProblem, PlayerStats, ProblemKind, Progress } from "../../player/player.js";
 import type { Step } from "./phase.js";
@@ -173,6 +174,13 @@ export const regionWords: Record<RegionId, string> = {
 /** `720p60`, or the full size where the height says too little. */
 export const wordsForMode = ({ width, height, fps }: VideoMode): string =>
   Math.abs(width / height - 16 / 9) < 0.02 ? `${height}p${fps}` : `${width}×${height} at ${fps}`;
+
+/** Why the picture is not what was asked for, or its encoder not the first. Empty: it is. */
+export function wordsForWhy({ asked, mode, why }: Pick<StreamInfo, "asked" | "mode" | "why">): string {
+  if (why === null) return "";
+  const less = wordsForMode(asked) !== wordsForMode(mode);
+  return less ? `Asked for ${wordsForMode(asked)}: ${why}.` : `${why}.`;
+}
 
 export function wordsForStats({ fps, bitrateKbps, rttMs }: PlayerStats): string {
   const rtt = rttMs === null ? "" : ` · ${rttMs < 1 ? "<1" : Math.round(rttMs)} ms`;

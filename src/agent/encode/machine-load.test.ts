@@ -1,0 +1,40 @@
+import { expect, it } from "vitest";
+import { type Load, MachineLoad } from "./machine-load.js";
+
+const periodMs = 1000 / 60;
+
+/** Frames of one cost until the window ends, each begun when its tick was due or when the one before was done. */
+function window(workMs: number, pauseAt?: { frame: number; ms: number }): Load {
+  const load = new MachineLoad();
+  let nowMs = 0;
+  let tick = -1;
+  for (let frame = 0; ; frame++) {
+    const askedMs = nowMs;
+    tick = Math.max(tick + 1, Math.floor(askedMs / periodMs));
+    const dueMs = tick * periodMs;
+    nowMs = Math.max(askedMs, dueMs) + workMs + (frame === pauseAt?.frame ? pauseAt.ms : 0);
+    const found = load.frame({ late: dueMs <= askedMs, workMs, encodeMs: workMs / 2 }, nowMs);
+    if (found !== null) return found;
+  }
+}
+
+it("a machine whose frames take less than their time keeps up, one whose frames take more does not", () => {
+  expect([4, 12, 16].map((workMs) => window(workMs).overloaded)).toEqual([false, false, false]);
+  expect([17.5, 22, 40, 120].map((workMs) => window(workMs).overloaded)).toEqual([true, true, true, true]);
+});
+
+it("one long pause is not a machine that is too slow", () => {
+  expect(window(6, { frame: 30, ms: 1_200 }).overloaded).toBe(false);
+});
+
+it("tells what a frame took, and how much of that encoding was", () => {
+  const { workMs, encodeMs } = window(22);
+  expect(workMs).toBeCloseTo(22);
+  expect(encodeMs).toBeCloseTo(11);
+});
+
+it("says nothing after a few frames, however slow they were", () => {
+  const load = new MachineLoad();
+  for (let frame = 0; frame < 9; frame++)
+    expect(load.frame({ late: true, workMs: 500, encodeMs: 500 }, frame * 500)).toBeNull();
+});

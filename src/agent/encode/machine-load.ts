@@ -1,0 +1,47 @@
+// Whether the machine keeps up with the pictures it makes, over two seconds at a time. It does not when most frames are
+// begun late: their tick had come before the frame before was done. One long pause is one late frame, however long.
+
+export interface Load {
+  /** Of the mean frame, from its tick until it was encoded. */
+  readonly workMs: number;
+  /** Of that, the encoder's. */
+  readonly encodeMs: number;
+  readonly overloaded: boolean;
+}
+
+const windowMs = 2_000;
+const lateShareMax = 0.6;
+/** Fewer say nothing. */
+const framesMin = 10;
+
+export class MachineLoad {
+  #sinceMs: number | null = null;
+  #frames = 0;
+  #late = 0;
+  #workMs = 0;
+  #encodeMs = 0;
+
+  /** One frame was made. Answers the load at the end of each window, else null. */
+  frame(frame: { late: boolean; workMs: number; encodeMs: number }, nowMs: number): Load | null {
+    this.#sinceMs ??= nowMs;
+    this.#frames++;
+    if (frame.late) this.#late++;
+    this.#workMs += frame.workMs;
+    this.#encodeMs += frame.encodeMs;
+    if (nowMs - this.#sinceMs < windowMs || this.#frames < framesMin) return null;
+    const load = {
+      workMs: this.#workMs / this.#frames,
+      encodeMs: this.#encodeMs / this.#frames,
+      overloaded: this.#late / this.#frames >= lateShareMax,
+    };
+    this.reset();
+    return load;
+  }
+
+  /** The frames before are of another kind, or nobody watched for a while. */
+  reset(): void {
+    this.#sinceMs = null;
+    this.#frames = this.#late = 0;
+    this.#workMs = this.#encodeMs = 0;
+  }
+}
