@@ -17,7 +17,7 @@ const filesIn = (folder) =>
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
 const files = filesIn(src);
-const server = files.filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"));
+const server = files.filter((file) => file.endsWith(".ts") && !/\.(test|fixture)\.ts$/.test(file));
 const benches = readdirSync(join(root, "bench"))
   .filter((name) => name.endsWith(".ts"))
   .map((name) => join(root, "bench", name));
