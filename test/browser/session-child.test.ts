@@ -148,6 +148,8 @@ describe("a session's process", () => {
   const child = new Child("test/browser/fixtures/signal-game.js");
   afterAll(() => child.end());
   let tab: Page;
+  /** What it said last that it runs at: a machine that others keep busy steps down. */
+  const told = () => child.heard.flatMap((message) => ("stream" in message ? [message.stream.mode.width] : [])).at(-1);
 
   it("starts at what the machine sustains, and says why that is below what was asked", async () => {
     await child.hears(ofType("prepared"));
@@ -163,7 +165,7 @@ describe("a session's process", () => {
       () => stats(tab),
       ({ video, audio }) => (video?.framesDecoded ?? 0) > 60 && (audio?.totalAudioEnergy ?? 0) > 0.01,
     );
-    expect(video.frameWidth).toBe(1280);
+    expect([1280, told()]).toContain(video.frameWidth);
     expect(audio.concealmentEvents).toBeLessThan(20);
   });
 

@@ -71,15 +71,16 @@ describe("stepping", () => {
       for (let i = 1; i <= count; i++) stepping.load(easy(workMs), fromMs + i * 2_000);
     };
 
-    it("goes down to where a frame's time is enough, by what a frame took", () => {
+    it("goes down one step for each window of too much", () => {
       const stepping = new RateStepping(steps);
       expect(stepping.heldBy).toBeNull();
       stepping.load(slow(22), 2_000);
       expect(stepping.mode).toEqual({ ...mode, fps: 30 });
       expect(stepping.heldBy).toBe("machine");
-      const worse = new RateStepping(steps);
-      worse.load(slow(60), 2_000);
-      expect(worse.mode).toEqual({ width: 640, height: 360, fps: 30 });
+      stepping.load(slow(60), 4_000);
+      expect(stepping.mode).toEqual({ width: 960, height: 540, fps: 30 });
+      for (let atMs = 6_000; atMs < 20_000; atMs += 2_000) stepping.load(slow(60), atMs);
+      expect(stepping.mode).toEqual(steps.at(-1)!.mode);
     });
 
     it("goes up after ten seconds in which the step above would have left room, and not where it would not", () => {

@@ -4,9 +4,9 @@
 // One ladder, and on it two bounds: as far down as the path needs, as far down as the machine needs; the lower of them is
 // what is shown, so the two never fight. The path's bound goes down after half a second of too little, at once as far as
 // needed; up one step at a time, when there has been a third more than that step needs for 5 s. The machine's goes down
-// when it was overloaded for one window (machine-load.ts), as far as its frames' time says; up one step at a time, when
-// that step would leave two fifths of its frames' time for 10 s, and twice as long after each time that did not hold. Each
-// change costs a keyframe, and a picture that keeps changing is worse than one that is small.
+// one step for each window in which it was overloaded (machine-load.ts); up one step, when that step would have left two
+// fifths of its frames' time for 10 s, and twice as long after each time that did not hold. Each change costs a keyframe,
+// and a picture that keeps changing is worse than one that is small.
 import type { VideoMode } from "../../contracts/catalog.js";
 import type { Load } from "./machine-load.js";
 import { bitrateKbpsFloor, pixelRate } from "./video-mode.js";
@@ -41,8 +41,7 @@ const upAfterMs = 5_000;
 const upFactor = 1.33;
 
 const machine = {
-  /** Of a frame's time: what a step down must leave. */
-  downToShare: 0.8,
+  /** Of a frame's time, at the step above. */
   upBelowShare: 0.6,
   upAfterMs: 10_000,
   upAfterMsMax: 160_000,
@@ -95,9 +94,8 @@ export class RateStepping {
     const shareAt = ({ mode }: RateStep) => (workMs * pixelRate(mode)) / pixels(this.mode) / 1_000;
     if (overloaded) {
       this.#easySinceMs = null;
-      const next = Math.max(this.#path, this.#machine) + 1;
-      const fitting = this.#steps.findIndex((step, i) => i >= next && shareAt(step) <= machine.downToShare);
-      this.#moveMachine(fitting < 0 ? this.#steps.length - 1 : fitting, nowMs);
+      // One step: what slows a game's start, or a busy moment, is over before the next window.
+      this.#moveMachine(Math.min(this.#steps.length - 1, Math.max(this.#path, this.#machine) + 1), nowMs);
       return;
     }
     const easy = this.#machine > 0 && shareAt(this.#steps[this.#machine - 1]!) <= machine.upBelowShare;
