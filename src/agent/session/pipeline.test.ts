@@ -36,13 +36,24 @@ class KeepingViewer implements Viewer {
   readonly pictures: { unit: AccessUnit; timestamp: number }[] = [];
   readonly soundTimestamps: number[] = [];
   readonly #waiting = new Set<() => void>();
+  room = true;
+  asked = 0;
 
+  hasRoom(): boolean {
+    this.asked++;
+    for (const look of this.#waiting) look();
+    return this.room;
+  }
   sendPicture(unit: AccessUnit, timestamp: number): void {
     this.pictures.push({ unit, timestamp });
     for (const look of this.#waiting) look();
   }
   sendSound(_payload: Buffer, timestamp: number): void {
     this.soundTimestamps.push(timestamp);
+  }
+  async isAsked(times: number): Promise<void> {
+    const until = this.asked + times;
+    await new Promise<void>((resolve) => this.#waiting.add(() => this.asked >= until && resolve()));
   }
   async has(pictures: number): Promise<void> {
     await new Promise<void>((resolve) => this.#waiting.add(() => this.pictures.length >= pictures && resolve()));
@@ -147,6 +158,22 @@ describe("the pipeline", () => {
     expect(keyframes[0]).toBe(0);
     expect(keyframes).toHaveLength(2);
     expect(keyframes[1]! - asked).toBeLessThanOrEqual(1);
+    await pipeline.close();
+  });
+
+  it("makes no frame that the path has no room for, and lets the game's time go on", async () => {
+    const { source, pipeline } = await opened();
+    const viewer = new KeepingViewer();
+    pipeline.playFor(viewer);
+    await viewer.has(5);
+    viewer.room = false;
+    await viewer.isAsked(2);
+    const drawn = source.drawnAtMs.length;
+    await viewer.isAsked(10);
+    expect(source.drawnAtMs).toHaveLength(drawn);
+    viewer.room = true;
+    await viewer.has(viewer.pictures.length + 1);
+    expect(source.drawnAtMs[drawn]! - source.drawnAtMs[drawn - 1]!).toBeGreaterThan(90);
     await pipeline.close();
   });
 

@@ -22,16 +22,17 @@ import {
   videoClockRate,
 } from "../encode/video-encoder.js";
 import type { GameSource } from "../games/game-source.js";
-import { KeyframeRequests } from "../webrtc/keyframe-requests.js";
+import { KeyframeRequests, keyframeGapMsMin } from "../webrtc/keyframe-requests.js";
 import { nextTick, piecesDue } from "./pacing.js";
 
 /** Who gets what the pipeline makes. */
 export interface Viewer {
+  /** Whether a frame made now would get through. */
+  hasRoom(nowMs: number): boolean;
   sendPicture(unit: AccessUnit, timestamp: number, nowMs: number): void;
   sendSound(payload: Buffer, timestamp: number, nowMs: number): void;
 }
 
-const keyframeGapMsMin = 250;
 const soundBehindMax = 5;
 /** Node's timers fire up to a millisecond late; the rest of the wait is spent letting input in. */
 const timerSlackMs = 1;
@@ -188,6 +189,8 @@ export class Pipeline {
     await waitUntil(tick.dueMs);
     this.#lastTick = tick.index;
     const nowMs = performance.now();
+    // The path is full: this frame would be lost, or late; the game's time goes on, into the next one.
+    if (this.#viewer?.hasRoom(nowMs) === false) return lastMs;
     this.#gameMs += nowMs - lastMs;
     await this.#source.draw(this.#picture, this.#gameMs);
     await this.#scaler?.scale();

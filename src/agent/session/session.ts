@@ -59,12 +59,15 @@ export class Session {
   readonly #closing = new Map<Peer, Promise<void>>();
   readonly #housekeeping: NodeJS.Timeout;
   #player: Link | null = null;
+  /** What the player's path last carried: where the next connection of this session begins. */
+  #startKbps: number;
   #inputAtMs = 0;
   #idle = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     options.source.onRumble?.((rumble) => this.#player?.peer.sendRumble(rumble));
+    this.#startKbps = options.bitrate.kbpsMax;
     this.#housekeeping = setInterval(() => this.#check(performance.now()), livenessLimits.checkMs);
   }
 
@@ -154,7 +157,7 @@ export class Session {
     const { network, bitrate, tell } = this.#options;
     const nowMs = performance.now();
     const peer = new Peer(
-      { name: connectionId, iceServers, network, bitrate },
+      { name: connectionId, iceServers, network, bitrate, startKbps: this.#startKbps },
       {
         candidate: (candidate) => tell({ type: "candidate", connectionId, candidate }),
         connected: () => this.#takeOver(link),
@@ -165,7 +168,9 @@ export class Session {
         },
         keyframeWanted: () => this.#options.pipeline.requestKeyframe(),
         bandwidth: (kbps) => {
-          if (link === this.#player) this.#options.pipeline.setBitrate(kbps);
+          if (link !== this.#player) return;
+          this.#startKbps = kbps;
+          this.#options.pipeline.setBitrate(kbps);
         },
       },
     );

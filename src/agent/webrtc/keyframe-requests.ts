@@ -2,6 +2,8 @@
 // `gapMsMin` of a keyframe wait for the rest of that gap, because they were sent before the keyframe could arrive: a
 // storm of PLIs costs a few keyframes a second, and still none is forgotten.
 
+export const keyframeGapMsMin = 250;
+
 export class KeyframeRequests {
   #wanted = false;
   #lastMs = Number.NEGATIVE_INFINITY;

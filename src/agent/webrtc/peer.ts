@@ -13,9 +13,10 @@ import { encodeRumble, type Rumble } from "../../contracts/rumble.js";
 import type { IceCandidate } from "../../contracts/signalling.js";
 import { type AccessUnit, videoClockRate } from "../encode/video-encoder.js";
 import { soundFormat } from "../games/game-source.js";
-import { BandwidthEstimate, type RateBounds } from "./congestion/bandwidth-estimate.js";
-import { SentPackets } from "./congestion/sent-packets.js";
+import type { RateBounds } from "./congestion/bandwidth-estimate.js";
 import type { IceServers } from "./ice-servers.js";
+import { pacing } from "./pacer.js";
+import { PictureSender } from "./picture-sender.js";
 import { type Feedback, isRtcp, parseRtcp, roundTripMs } from "./rtcp.js";
 import { RtpStream } from "./rtp-stream.js";
 import { completeAnswer, icePassword, readOffer, UnusableOfferError } from "./sdp.js";
@@ -60,23 +61,22 @@ export class Peer {
   readonly #closed: Promise<void>;
   #videoTrack: Track | null = null;
   #soundTrack: Track | null = null;
-  #video: RtpStream | null = null;
+  #picture: PictureSender | null = null;
   #sound: RtpStream | null = null;
-  readonly #sent = new SentPackets();
-  readonly #bandwidth: BandwidthEstimate;
-  #roundTripMs = 0;
+  readonly #bitrate: { readonly startKbps: number; readonly bounds: RateBounds };
+  #pacing: NodeJS.Timeout | null = null;
   #reports: NodeJS.Timeout | null = null;
   #ended = false;
 
   /** `iceServers` are this peer's alone, and closed with it. */
   constructor(
-    options: { name: string; iceServers: IceServers; network: MediaNetwork; bitrate: RateBounds },
+    options: { name: string; iceServers: IceServers; network: MediaNetwork; bitrate: RateBounds; startKbps: number },
     events: PeerEvents,
   ) {
     const { bindAddress, portMin, portMax } = options.network;
     this.#events = events;
     this.#iceServers = options.iceServers;
-    this.#bandwidth = new BandwidthEstimate(options.bitrate.kbpsMax, options.bitrate);
+    this.#bitrate = { startKbps: options.startKbps, bounds: options.bitrate };
     this.#connection = new PeerConnection(options.name, {
       iceServers: options.iceServers.native,
       disableAutoNegotiation: true,
@@ -117,17 +117,17 @@ export class Peer {
     description.addSSRC(ssrc, cname, "picture", "video");
     const videoTrack = this.#connection.addTrack(description);
     this.#videoTrack = videoTrack;
-    this.#video = new RtpStream({
+    const stream = {
       ssrc,
       payloadType: video.payloadType,
       clockRate: videoClockRate,
       cname,
       extensions: { playoutDelay: video.playoutDelayId, transportSequence: video.transportSequenceId },
       rtx: video.rtxPayloadType === null ? null : { ssrc: sources.rtxSsrc, payloadType: video.rtxPayloadType },
-      sent: video.transportSequenceId === null ? null : this.#sent,
       firstSequence: randomInt(0x1_0000),
-      send: (packet) => videoTrack.sendMessageBinary(packet),
-    });
+      send: (packet: Buffer) => void videoTrack.sendMessageBinary(packet),
+    };
+    this.#picture = new PictureSender(stream, this.#bitrate.startKbps, this.#bitrate.bounds);
     videoTrack.onOpen(() => this.#open());
     videoTrack.onMessage((packet) => this.#receive(packet, ssrc));
     videoTrack.onClosed(() => this.#end("the video track was closed"));
@@ -152,9 +152,16 @@ export class Peer {
     return state === "connected" || state === "completed";
   }
 
+  /** Whether a frame made now would get through. */
+  hasRoom(nowMs: number): boolean {
+    return this.#picture?.hasRoom(nowMs) ?? true;
+  }
+
   sendPicture(unit: AccessUnit, timestamp: number, nowMs: number): void {
-    const { bytes, keyframe } = unit;
-    this.#whileOpen(this.#videoTrack, () => this.#video?.sendAccessUnit(bytes, { timestamp, keyframe, nowMs }));
+    this.#whileOpen(this.#videoTrack, () => {
+      if (this.#picture?.send(unit, timestamp, nowMs) === false) this.#events.keyframeWanted();
+    });
+    this.#pace();
   }
 
   sendSound(payload: Buffer, timestamp: number, nowMs: number): void {
@@ -208,10 +215,20 @@ export class Peer {
     this.#events.connected();
   }
 
+  /** A timer only while something waits, which an ordinary frame never leaves behind. */
+  #pace(): void {
+    if (this.#pacing !== null || !this.#picture?.waits || this.#ended) return;
+    this.#pacing = setTimeout(() => {
+      this.#pacing = null;
+      this.#whileOpen(this.#videoTrack, () => this.#picture?.sendWaiting(performance.now()));
+      this.#pace();
+    }, pacing.stepMs);
+  }
+
   #report(): void {
     const epochMs = Date.now();
     const nowMs = performance.now();
-    this.#whileOpen(this.#videoTrack, () => this.#video?.sendReport(epochMs, nowMs));
+    this.#whileOpen(this.#videoTrack, () => this.#picture?.sendReport(epochMs, nowMs));
     this.#whileOpen(this.#soundTrack, () => this.#sound?.sendReport(epochMs, nowMs));
   }
 
@@ -246,20 +263,17 @@ export class Peer {
   }
 
   #obey(feedback: Feedback, ssrc: number): void {
-    if (feedback.type === "pli" || feedback.type === "fir") {
-      this.#events.keyframeWanted();
-    } else if (feedback.type === "nack" && feedback.ssrc === ssrc) {
-      const context = { nowMs: performance.now(), roundTripMs: this.#roundTripMs, bitrateKbps: this.#bandwidth.kbps };
-      this.#whileOpen(this.#videoTrack, () => {
-        if (this.#video?.resend(feedback.sequences, context)) this.#events.keyframeWanted();
-      });
-    } else if (feedback.type === "transport") {
-      this.#bandwidth.update(this.#sent.match(feedback), performance.now(), this.#roundTripMs);
-      this.#events.bandwidth(this.#bandwidth.kbps);
-    } else if (feedback.type === "report" && feedback.ssrc === ssrc) {
-      const measured = roundTripMs(Date.now(), feedback.lastSenderReport, feedback.delaySinceLastSenderReport);
-      if (measured !== null) this.#roundTripMs = measured;
+    const picture = this.#picture;
+    if (picture === null) return;
+    if (feedback.type === "report" && feedback.ssrc === ssrc) {
+      const { lastSenderReport, delaySinceLastSenderReport } = feedback;
+      picture.roundTripMs =
+        roundTripMs(Date.now(), lastSenderReport, delaySinceLastSenderReport) ?? picture.roundTripMs;
     }
+    this.#whileOpen(this.#videoTrack, () => {
+      if (picture.obey(feedback, performance.now())) this.#events.keyframeWanted();
+    });
+    if (feedback.type === "transport") this.#events.bandwidth(picture.kbps);
   }
 
   #end(reason: string): void {
@@ -272,6 +286,7 @@ export class Peer {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#reports !== null) clearInterval(this.#reports);
+    if (this.#pacing !== null) clearTimeout(this.#pacing);
     for (const channel of this.#channels) channel.close();
     this.#videoTrack?.close();
     this.#soundTrack?.close();

@@ -26,6 +26,7 @@ export class PacketHistory {
   readonly #bytes = new Uint16Array(slots);
   readonly #sentAtMs = new Float64Array(slots);
   readonly #resentAtMs = new Float64Array(slots);
+  readonly #transportSequences = new Uint16Array(slots);
 
   /** Where in `memory` the packet with this sequence number stands, or is to be written. */
   offsetOf(sequence: number): number {
@@ -40,17 +41,24 @@ export class PacketHistory {
     this.#resentAtMs[slot] = Number.NEGATIVE_INFINITY;
   }
 
+  /** When it really left, and under which transport-wide sequence number. */
+  recordSent(sequence: number, transportSequence: number, nowMs: number): void {
+    this.#sentAtMs[sequence % slots] = nowMs;
+    this.#transportSequences[sequence % slots] = transportSequence;
+  }
+
   recordResent(sequence: number, nowMs: number): void {
     this.#resentAtMs[sequence % slots] = nowMs;
   }
 
-  find(sequence: number): { bytes: number; sentAtMs: number; resentAtMs: number } | null {
+  find(sequence: number): { bytes: number; sentAtMs: number; resentAtMs: number; transportSequence: number } | null {
     const slot = sequence % slots;
     if (this.#sequences[slot] !== sequence) return null;
     return {
       bytes: this.#bytes[slot]!,
       sentAtMs: this.#sentAtMs[slot]!,
       resentAtMs: this.#resentAtMs[slot]!,
+      transportSequence: this.#transportSequences[slot]!,
     };
   }
 }

@@ -1,5 +1,5 @@
 // How much the path to the browser carries, from what its transport-wide feedback says of each packet: Google congestion
-// control (draft-ietf-rmcat-gcc-02), with one addition.
+// control (draft-ietf-rmcat-gcc-02), with two additions.
 //
 // Delay decides first: growing queues (delay-trend.ts) cut the rate to 0.85 of what arrives, an emptying queue is let
 // empty, and a quiet path is given 8 % a second more, near its known capacity one packet a round trip more. Loss while
@@ -7,7 +7,11 @@
 // repairs it and the rate is kept. What is not sent is not tried out: a quiet game raises the estimate no further than
 // half over what arrives, and does not lower it; nor is what it sends a measure of the path when there is a queue.
 //
-// The addition: our bursts are whole frames, so they are packet trains, whose spreading tells what the bottleneck
+// The first addition: a path that loses most of its capacity has its queue full before the trend shows it. A steep rise of
+// the delay (queue-onset.ts) cuts at once to 0.85 of what that one feedback says arrives. What was sent until then tells
+// nothing about the new rate, which neither rises nor is cut again for it until the queue is gone.
+//
+// The second: our bursts are whole frames, so they are packet trains, whose spreading tells what the bottleneck
 // carries. While the path is quiet and the trains say that much more fits, the estimate goes up by half at once, which
 // is a probe without padding. Where that was wrong (aggregating radios bunch packets) delay says so within a tenth of a
 // second, and the next such step waits longer each time.
@@ -15,7 +19,8 @@ import { ArrivalGroups, type Burst } from "./arrival-groups.js";
 import { DelayTrend } from "./delay-trend.js";
 import { DeliveryRate } from "./delivery-rate.js";
 import { LinkCapacity } from "./link-capacity.js";
-import { QueueingDelay } from "./queueing-delay.js";
+import { QueueOnset } from "./queue-onset.js";
+import { type ArrivedPacket, QueueingDelay } from "./queueing-delay.js";
 import type { ReportedPacket } from "./sent-packets.js";
 
 export interface RateBounds {
@@ -23,7 +28,7 @@ export interface RateBounds {
   readonly kbpsMax: number;
 }
 
-const decrease = { factor: 0.85, gapMsMin: 100, gapMsMax: 200, filledShare: 0.7 };
+const decrease = { factor: 0.85, gapMsMin: 100, gapMsMax: 200, filledShare: 0.7, onsetFilledShare: 0.4 };
 const increase = {
   perSecond: 1.08,
   lossyPerSecond: 1.04,
@@ -44,12 +49,17 @@ export class BandwidthEstimate {
   readonly #sending = new DeliveryRate();
   readonly #capacity = new LinkCapacity();
   readonly #queueing = new QueueingDelay();
+  readonly #onset = new QueueOnset();
+  /** When a queue stood up steeply, it was ours. */
+  #filledAtOnset = false;
   readonly #trains: number[] = [];
   #groups = new ArrivalGroups();
   #trend = new DelayTrend();
   #kbps: number;
   #heardAtMs: number | null = null;
   #cutAtMs = Number.NEGATIVE_INFINITY;
+  /** What was sent before was sent at a rate that an onset has ended. */
+  #freshFromMs = Number.NEGATIVE_INFINITY;
   #loss = { sinceMs: 0, packets: 0, lost: 0 };
   #lossShare = 0;
   #step = { atMs: Number.NEGATIVE_INFINITY, notBeforeMs: 0, pauseMs: stepPauseMs.first };
@@ -63,6 +73,11 @@ export class BandwidthEstimate {
     return this.#kbps;
   }
 
+  /** The path has just lost most of what it carried: a queue stands that will overflow, or does. */
+  get overflowing(): boolean {
+    return this.#onset.stands;
+  }
+
   /** Takes one feedback: the packets it tells of for the first time, in order of sending. Times are of one clock. */
   update(packets: readonly ReportedPacket[], nowMs: number, roundTripMs: number): void {
     const sinceMs = this.#heardAtMs === null ? 0 : nowMs - this.#heardAtMs;
@@ -70,21 +85,42 @@ export class BandwidthEstimate {
     if (sinceMs > outageMs) this.#startAnew(nowMs);
     else this.#countLoss(packets, nowMs);
     for (const { sentAtMs, bytes } of packets) this.#sending.add(sentAtMs, bytes);
-    for (const packet of packets)
-      if (packet.arrivalMs !== null) this.#arrived({ ...packet, arrivalMs: packet.arrivalMs });
-    const delays = packets.flatMap(({ arrivalMs, sentAtMs }) => (arrivalMs === null ? [] : [arrivalMs - sentAtMs]));
-    if (delays.length > 0) this.#queueing.add(Math.min(...delays), nowMs);
-    this.#decide(nowMs, Math.min(sinceMs, outageMs), roundTripMs);
+    const arrived = packets.filter((packet): packet is ArrivedPacket => packet.arrivalMs !== null);
+    for (const packet of arrived) this.#arrived(packet);
+    if (arrived.length > 0) {
+      this.#queueing.add(arrived, nowMs);
+      const lost = packets.filter(({ sentAtMs, arrivalMs }) => arrivalMs === null && sentAtMs >= this.#freshFromMs);
+      this.#yieldToOnset(arrived, lost.length, nowMs);
+    }
+    if (!this.#onset.stands) this.#decide(nowMs, Math.min(sinceMs, outageMs), roundTripMs);
+    const { kbpsMin, kbpsMax } = this.#bounds;
+    this.#kbps = Math.min(kbpsMax, Math.max(kbpsMin, this.#kbps));
   }
 
-  #arrived(packet: ReportedPacket & { readonly arrivalMs: number }): void {
+  #arrived(packet: ArrivedPacket): void {
     this.#delivery.add(packet.arrivalMs, packet.bytes);
+    if (packet.sentAtMs < this.#freshFromMs) return;
     const burst: Burst | null = this.#groups.add(packet);
     if (burst === null) return;
     if (burst.delayChangeMs !== null) this.#trend.add(burst.arrivalMs, burst.delayChangeMs);
     if (burst.trainKbps === null) return;
     this.#trains.push(burst.trainKbps);
     if (this.#trains.length > step.trains) this.#trains.shift();
+  }
+
+  #yieldToOnset(arrived: readonly ArrivedPacket[], lost: number, nowMs: number): void {
+    const stood = this.#onset.stands;
+    const carriedKbps = this.#onset.add(arrived, lost, this.#queueing.endMs);
+    if (!stood) this.#filledAtOnset = this.#fills(decrease.onsetFilledShare);
+    // Somebody else's queue: one cut gives way to it, and what we send is no measure of the path.
+    const others = !this.#filledAtOnset;
+    if (carriedKbps === null || (others && stood)) return;
+    const cut = decrease.factor * (others ? this.#kbps : carriedKbps);
+    if (cut >= this.#kbps) return;
+    this.#kbps = cut;
+    this.#capacity.learn(carriedKbps);
+    this.#hasCut(nowMs);
+    this.#startAnew(nowMs);
   }
 
   #decide(nowMs: number, elapsedMs: number, roundTripMs: number): void {
@@ -95,18 +131,25 @@ export class BandwidthEstimate {
       this.#raise(delivered, elapsedMs, roundTripMs);
       this.#stepUp(delivered, nowMs);
     }
-    const { kbpsMin, kbpsMax } = this.#bounds;
-    this.#kbps = Math.min(kbpsMax, Math.max(kbpsMin, this.#kbps));
   }
 
   #cutToDelivered(delivered: number | null, nowMs: number, roundTripMs: number): void {
     const gapMs = Math.min(decrease.gapMsMax, Math.max(decrease.gapMsMin, roundTripMs));
     if (nowMs - this.#cutAtMs < gapMs) return;
+    if (delivered !== null) this.#capacity.learn(delivered);
+    const filled = this.#fills(decrease.filledShare);
+    this.#kbps = Math.min(this.#kbps, decrease.factor * (filled ? (delivered ?? this.#kbps) : this.#kbps));
+    this.#hasCut(nowMs);
+  }
+
+  /** Whether we send at least so much of what we may. */
+  #fills(share: number): boolean {
+    return (this.#sending.kbps ?? this.#kbps) >= share * this.#kbps;
+  }
+
+  #hasCut(nowMs: number): void {
     this.#cutAtMs = nowMs;
     this.#trains.length = 0;
-    if (delivered !== null) this.#capacity.learn(delivered);
-    const filled = (this.#sending.kbps ?? this.#kbps) >= decrease.filledShare * this.#kbps;
-    this.#kbps = Math.min(this.#kbps, decrease.factor * (filled ? (delivered ?? this.#kbps) : this.#kbps));
     if (nowMs - this.#step.atMs > step.blameMs) return;
     const { pauseMs } = this.#step;
     this.#step = {
@@ -140,8 +183,11 @@ export class BandwidthEstimate {
   }
 
   #countLoss(packets: readonly ReportedPacket[], nowMs: number): void {
-    this.#loss.packets += packets.length;
-    this.#loss.lost += packets.filter(({ arrivalMs }) => arrivalMs === null).length;
+    for (const { sentAtMs, arrivalMs } of packets) {
+      if (sentAtMs < this.#freshFromMs) continue;
+      this.#loss.packets += 1;
+      if (arrivalMs === null) this.#loss.lost += 1;
+    }
     if (nowMs - this.#loss.sinceMs < loss.windowMs || this.#loss.packets < loss.packetsMin) return;
     this.#lossShare = this.#loss.lost / this.#loss.packets;
     this.#loss = { sinceMs: nowMs, packets: 0, lost: 0 };
@@ -151,6 +197,8 @@ export class BandwidthEstimate {
   }
 
   #startAnew(nowMs: number): void {
+    this.#freshFromMs = nowMs;
+    this.#lossShare = 0;
     this.#groups = new ArrivalGroups();
     this.#trend = new DelayTrend();
     this.#trains.length = 0;

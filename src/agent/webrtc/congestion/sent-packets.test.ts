@@ -31,3 +31,15 @@ it("forgets what is older than its ring", () => {
   for (let i = 0; i < 8192; i++) sent.record(2 + i, 100, 1);
   expect(sent.match(feedback([{ sequence: 1, arrivalMs: 5 }]))).toEqual([]);
 });
+
+it("holds in flight what was sent after the newest packet told of, whether the ones before arrived or not", () => {
+  const sent = new SentPackets();
+  for (let i = 0; i < 10; i++) sent.record((65_530 + i) & 0xffff, 100, i);
+  expect(sent.inFlightBytes).toBe(1_000);
+  sent.match(feedback([{ sequence: 65_535, arrivalMs: 5 }]));
+  expect(sent.inFlightBytes).toBe(400);
+  sent.match(feedback([{ sequence: 65_531, arrivalMs: null }]));
+  expect(sent.inFlightBytes).toBe(400);
+  sent.match(feedback([{ sequence: 3, arrivalMs: 6 }]));
+  expect(sent.inFlightBytes).toBe(0);
+});
