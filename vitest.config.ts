@@ -7,7 +7,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["src/**/*.test.ts", "sim/**/*.test.ts", "test/tidy.test.ts"],
+          include: ["src/**/*.test.ts", "sim/**/*.test.ts", "test/fuzz/**/*.test.ts", "test/tidy.test.ts"],
           testTimeout: 20_000,
         },
       },

@@ -45,7 +45,7 @@ export const closeCodes = {
   unavailable: 4503,
 } as const;
 
-const sdp = z.string().min(1).max(60_000).describe("A session description (RFC 8866)");
+export const sdp = z.string().min(1).max(60_000).describe("A session description (RFC 8866)");
 
 export const iceCandidate = z.strictObject({
   candidate: z.string().max(1_000).describe("`RTCIceCandidate.candidate`"),

@@ -12,6 +12,13 @@ export const text = (charsMax: number, charsMin = 0) =>
     // biome-ignore lint/suspicious/noControlCharactersInRegex: the control character is what is refused
     .regex(/^[^\u0000\ud800-\udfff]*$/u, "has no U+0000 and no lone surrogates");
 
+/** Text of whatever origin, as `text` takes it: what cannot be kept becomes U+FFFD, the rest is cut off. */
+export const fitted = (given: string, charsMax: number): string =>
+  given
+    .slice(0, charsMax)
+    .replaceAll("\u0000", "\ufffd")
+    .replaceAll(/\p{Surrogate}/gu, "\ufffd");
+
 /** A query parameter given once, several times, or with commas. */
 export const anyOf = <V extends string>(one: z.ZodType<V>) =>
   z.union([text(200), z.array(text(200)).max(20)]).transform((given, context): V[] => {

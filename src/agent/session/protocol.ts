@@ -12,7 +12,7 @@ import { z } from "zod";
 import { capabilities, gameProgram, videoMode } from "../../contracts/catalog.js";
 import { seatSpec } from "../../contracts/orchestrator.js";
 import { iceServer } from "../../contracts/session.js";
-import { iceCandidate, streamInfo } from "../../contracts/signalling.js";
+import { iceCandidate, sdp, streamInfo } from "../../contracts/signalling.js";
 
 /** The child's argument that says: it has a room of its own (supervisor/room.ts), and may run real games. */
 export const inRoom = "in-room";
@@ -76,7 +76,7 @@ export const fromChild = z.discriminatedUnion("type", [
   z
     .object({ type: z.literal("failed"), detail: z.string() })
     .describe("It cannot start or probe; the child ends after it"),
-  z.object({ type: z.literal("answer"), connectionId, sdp: z.string(), to: z.int().optional() }),
+  z.object({ type: z.literal("answer"), connectionId, sdp, to: z.int().optional() }),
   z.object({ type: z.literal("candidate"), connectionId, candidate: iceCandidate }),
   z
     .object({

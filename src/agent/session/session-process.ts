@@ -6,6 +6,7 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Capabilities } from "../../contracts/catalog.js";
+import { fitted } from "../../contracts/text.js";
 import { probe } from "../encode/probe.js";
 import { rateSteps } from "../encode/rate-steps.js";
 import type { EncoderDriver } from "../encode/video-encoder.js";
@@ -51,9 +52,10 @@ export class SessionProcess {
     await Promise.race([this.#close(), sleep(closeMsMax, undefined, { ref: false })]);
   }
 
-  /** Acts on what the supervisor says. */
+  /** Acts on what the supervisor says; on what the protocol does not know it does not: that must not cost the session. */
   receive(raw: unknown): void {
-    const message = toChild.parse(raw);
+    const message = toChild.safeParse(raw).data;
+    if (message === undefined) return;
     switch (message.type) {
       case "probe":
         this.#work(async () => {
@@ -156,7 +158,7 @@ export class SessionProcess {
 
   #finish(state: "game-exited" | "stream-failed", detail: string): void {
     if (this.#over.signal.aborted) return;
-    this.#options.tell({ type: "state", state, connectionId: null, detail: detail.slice(0, 500) });
+    this.#options.tell({ type: "state", state, connectionId: null, detail: fitted(detail, 500) });
     this.#over.abort();
   }
 

@@ -5,7 +5,7 @@
 // plays. A connection that never comes up, or falls silent, is given up (liveness.ts). Offers that cannot be answered
 // are refused, not fatal.
 import type { IceServer } from "../../contracts/session.js";
-import type { IceCandidate } from "../../contracts/signalling.js";
+import { type IceCandidate, sdp } from "../../contracts/signalling.js";
 import type { GameSource } from "../games/game-source.js";
 import { isKeepalive, PlayerInput } from "../input/player-input.js";
 import type { RateBounds } from "../webrtc/congestion/bandwidth-estimate.js";
@@ -84,7 +84,7 @@ export class Session {
   }
 
   /** `number` comes back with the answer. */
-  async offer(connectionId: string, sdp: string, number?: number): Promise<void> {
+  async offer(connectionId: string, offered: string, number?: number): Promise<void> {
     const connection = this.#connections.get(connectionId);
     if (connection === undefined) {
       this.#options.tell({
@@ -97,17 +97,18 @@ export class Session {
     }
     if (connection.link !== null && connection.link !== this.#player) this.#retire(connection.link);
     connection.link = null; // Candidates from here on are the new offer's.
-    connection.offer = sdp;
+    connection.offer = offered;
     let link: Link | null = null;
     try {
       const iceServers = await IceServers.open(connection.iceServers, this.#options.network.bindAddress);
-      if (this.#connections.get(connectionId) !== connection || connection.offer !== sdp) {
+      if (this.#connections.get(connectionId) !== connection || connection.offer !== offered) {
         iceServers[Symbol.dispose]();
         return;
       }
       link = this.#link(connectionId, iceServers);
       connection.link = link;
-      const answer = link.peer.accept(sdp);
+      const answer = link.peer.accept(offered);
+      if (!sdp.safeParse(answer).success) throw new UnusableOfferError("the answer to this offer would be too long");
       this.#options.tell({ type: "answer", connectionId, sdp: answer, ...(number !== undefined && { to: number }) });
     } catch (error) {
       if (link !== null) this.#retire(link);

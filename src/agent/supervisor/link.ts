@@ -3,11 +3,13 @@
 // Losing it touches no media: it is dialled again with back-off and jitter, at addresses and with a token that are
 // asked for each time: any of several streaming nodes will do, and the one just lost is tried last. What would be said meanwhile is dropped, since either end says again what still matters: the
 // agent each session's newest state, ingest each join and each unanswered offer. A link that answers no ping for 15 s,
-// or that takes nothing off our hands, is dead and replaced. Messages that are not the contract's are logged and
-// dropped: an ingest newer than this agent may say more than it knows.
+// or that takes nothing off our hands, is dead and replaced. Messages that are not the contract's are logged, the first
+// of each link, and dropped: an ingest newer than this agent may say more than it knows. So are our own, lest what one
+// session's process says close the link for all of them.
 import { WebSocket } from "ws";
 import {
   type FromAgent,
+  fromAgent,
   protocolVersions,
   signallingLimits,
   type ToAgent,
@@ -75,8 +77,14 @@ export class AgentLink {
   }
 
   #write(socket: WebSocket, message: FromAgent): void {
-    if (socket.bufferedAmount > linkLimits.bufferedBytesMax) socket.terminate();
-    else socket.send(JSON.stringify(message));
+    if (socket.bufferedAmount > linkLimits.bufferedBytesMax) {
+      socket.terminate();
+      return;
+    }
+    const text = JSON.stringify(message);
+    const wrong = fromAgent.safeParse(message).error ?? tooLong(text);
+    if (wrong === null) socket.send(text);
+    else this.context.log.error({ err: wrong, type: message.type }, "this is no message for ingest: it is not sent");
   }
 
   /** One link from dialling to its end. */
@@ -116,6 +124,11 @@ export class AgentLink {
       if (monotonicMs() - aliveAtMs > signallingLimits.silenceMsMax) socket.terminate();
       else if (opened) socket.ping();
     }, signallingLimits.pingMs);
+    let told = false;
+    const unknown = (err: Error) => {
+      if (!told) log.warn({ err }, "ingest sends messages this agent does not know");
+      told = true;
+    };
     let insist: NodeJS.Timeout | undefined;
     const stop = () => {
       if (!opened) return socket.terminate();
@@ -135,7 +148,7 @@ export class AgentLink {
     socket.on("ping", alive);
     socket.on("message", (data, isBinary) => {
       alive();
-      this.#receive(socket, data as Buffer, isBinary);
+      this.#receive(socket, data as Buffer, isBinary, unknown);
     });
     socket.on("unexpected-response", (request, response) => {
       why = `answered ${response.statusCode}`;
@@ -158,15 +171,15 @@ export class AgentLink {
     });
   }
 
-  #receive(socket: WebSocket, bytes: Buffer, isBinary: boolean): void {
-    const { receive, receiveControl, log } = this.context;
+  #receive(socket: WebSocket, bytes: Buffer, isBinary: boolean, unknown: (error: Error) => void): void {
+    const { receive, receiveControl } = this.context;
     if (isBinary) {
       const control = unframeControl(bytes);
       if (control !== null) receiveControl(control.connectionId, control.input);
       return;
     }
     const message = toAgent.safeParse(parseJson(bytes.toString("utf8")));
-    if (!message.success) log.warn({ err: message.error }, "ingest sent a message this agent does not know");
+    if (!message.success) unknown(message.error);
     else if (message.data.type === "ping") this.#write(socket, { type: "pong" });
     else receive(message.data);
   }
@@ -180,6 +193,9 @@ export function anotherUrl(urls: readonly string[], lastUrl: string | null, rand
   if (url === undefined) throw new Error("there is at least one streaming URL");
   return url;
 }
+
+const tooLong = (text: string) =>
+  Buffer.byteLength(text) > signallingLimits.messageBytesMax ? new RangeError("it is too long") : null;
 
 /** Undefined, which no message is, when the text is not JSON. */
 function parseJson(text: string): unknown {

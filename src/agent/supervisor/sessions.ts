@@ -8,6 +8,7 @@
 // a page and its session say to each other is numbered on a line (page-line.ts), whichever connection carries it.
 import type { SeatSpec } from "../../contracts/orchestrator.js";
 import type { FromAgent, StreamInfo, ToAgent } from "../../contracts/signalling.js";
+import { fitted } from "../../contracts/text.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Log } from "../../platform/log.js";
 import type { FromChild } from "../session/protocol.js";
@@ -205,7 +206,7 @@ export class Sessions {
         this.#report(run, message.state, message.detail);
         break;
       case "refused":
-        this.#refuse(this.#endLine(run, message.connectionId), message.reason, message.detail);
+        this.#refuseOwn(run, this.#endLine(run, message.connectionId), message.reason, message.detail);
         break;
       case "answer":
       case "candidate": {
@@ -333,9 +334,14 @@ export class Sessions {
     this.#refuse(connectionId, "taken-over", "The session is played from another connection now.");
   }
 
+  /** What one session's process says reaches its own connections alone. */
+  #refuseOwn(run: Run, connectionId: string, reason: Refusal, detail: string): void {
+    if (this.#byConnection.get(connectionId)?.run === run) this.#refuse(connectionId, reason, detail);
+  }
+
   #refuse(connectionId: string, reason: Refusal, detail: string): void {
     this.#leave(connectionId);
-    this.context.send({ type: "refused", connectionId, reason, detail });
+    this.context.send({ type: "refused", connectionId, reason, detail: fitted(detail, detailCharsMax) });
   }
 
   #leave(connectionId: string): void {
@@ -350,7 +356,7 @@ export class Sessions {
     if (run.phase !== "running") return;
     const { sessionId } = run.seat;
     this.context.log.info({ sessionId, state, detail }, "session state");
-    run.report = { type: "session", sessionId, state, detail: detail?.slice(0, detailCharsMax) };
+    run.report = { type: "session", sessionId, state, detail: detail && fitted(detail, detailCharsMax) };
     this.context.send(run.report);
     if (finalStates.has(state)) this.#close(run);
   }

@@ -53,9 +53,11 @@ export function usableServers(servers: readonly IceServer[]): { stun: string[]; 
 }
 
 function parseUrl(url: string) {
-  const match = /^(stun|turn)(s?):(\[[^\]]+\]|[^:?[\]]+)(?::(\d{1,5}))?(?:\?transport=(udp|tcp))?$/.exec(url);
+  const match = /^(stun|turn)(s?):(\[[\da-fA-F:.]+\]|[\w.-]+)(?::(\d{1,5}))?(?:\?transport=(udp|tcp))?$/.exec(url);
   if (match === null) return null;
   const [, scheme, secure, hostname = "", explicitPort, transport = "udp"] = match;
   const port = Number(explicitPort ?? (secure ? 5349 : 3478));
+  // A socket told to connect to another port throws where nobody catches it.
+  if (port < 1 || port > 65_535) return null;
   return { scheme, hostname, port, transport: secure ? "tls" : transport };
 }

@@ -50,13 +50,15 @@ const closeMsMax = 500;
 const mtu = 1_280;
 const opusParameters = "minptime=10;useinbandfec=0;stereo=1;sprop-stereo=1";
 const dataChannels = new Set(["input", "state"]);
+/** A page opens each once; more are closed, and not kept. */
+const channelsMax = 8;
 
 const randomSsrc = () => randomInt(1, 0xffff_fff0);
 
 export class Peer {
   readonly #connection: PeerConnection;
   readonly #events: PeerEvents;
-  readonly #channels: DataChannel[] = [];
+  readonly #channels = new Set<DataChannel>();
   readonly #iceServers: IceServers;
   readonly #closed: Promise<void>;
   #videoTrack: Track | null = null;
@@ -170,7 +172,7 @@ export class Peer {
 
   /** On the page's "input" channel, in reverse; dropped while that is not open. */
   sendRumble(rumble: Rumble): void {
-    const channel = this.#channels.find((open) => open.getLabel() === "input");
+    const channel = [...this.#channels].find((open) => open.getLabel() === "input");
     if (this.#ended || channel === undefined || !channel.isOpen()) return;
     try {
       channel.sendMessageBinary(encodeRumble(rumble));
@@ -243,9 +245,10 @@ export class Peer {
   }
 
   #adopt(channel: DataChannel): void {
-    this.#channels.push(channel);
-    channel.onClosed(() => {});
-    if (!dataChannels.has(channel.getLabel())) {
+    // Kept until it has closed: the native library calls into it until then.
+    this.#channels.add(channel);
+    channel.onClosed(() => this.#channels.delete(channel));
+    if (!dataChannels.has(channel.getLabel()) || this.#channels.size > channelsMax) {
       channel.close();
       return;
     }

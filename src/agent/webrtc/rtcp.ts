@@ -34,6 +34,8 @@ const transportFeedback = 205;
 const payloadFeedback = 206;
 const sourceDescription = 202;
 const reportBlockBytes = 24;
+/** As many as the sender remembers (sent-packets.ts): 40 bytes can claim 65,535, and so buy a tenth of a second of work. */
+const transportPacketsMax = 8_192;
 
 /** Whether a packet of an RTP session is RTCP, by its second byte (RFC 5761 §4). */
 export const isRtcp = (packet: Buffer): boolean => packet.length >= 2 && packet[1]! >= 192 && packet[1]! <= 223;
@@ -105,6 +107,7 @@ function parseTransport(packet: Buffer): Feedback[] {
   if (packet.length < 20) return [];
   const base = packet.readUInt16BE(12);
   const count = packet.readUInt16BE(14);
+  if (count > transportPacketsMax) return [];
   const statuses: number[] = [];
   let at = 20;
   while (statuses.length < count) {

@@ -34,6 +34,9 @@ export const extensionUris = {
   transportSequence: "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
 } as const;
 
+/** What a candidate's `sdpMid` may have. */
+const midCharsMax = 64;
+
 /** Constrained baseline first; a decoder of baseline or main plays it too. High would have Chromium reject the answer. */
 const profiles = ["42e0", "42c0", "4200", "4d00"];
 
@@ -97,14 +100,18 @@ function readAudio(section: MediaSection): OfferedAudio {
 function midOf(section: MediaSection): string {
   const mid = matches(section, /^a=mid:(\S+)$/)[0]?.[1];
   if (mid === undefined) throw new UnusableOfferError(`the offer's ${section.kind} section has no mid`);
+  if (mid.length > midCharsMax) throw new UnusableOfferError(`a mid has at most ${midCharsMax} characters`);
   return mid;
 }
 
 const matches = (section: MediaSection, pattern: RegExp) =>
   section.lines.map((line) => pattern.exec(line)).filter((match) => match !== null);
 
+/** RTP has seven bits for them (RFC 3550 §5.1). */
 const payloadTypes = (section: MediaSection, rtpmap: RegExp) =>
-  matches(section, rtpmap).map((match) => Number(match[1]));
+  matches(section, rtpmap)
+    .map((match) => Number(match[1]))
+    .filter((type) => type <= 127);
 
 const formatParameters = (section: MediaSection) =>
   new Map(matches(section, /^a=fmtp:(\d+) (.+)$/).map((match) => [Number(match[1]), match[2]!]));

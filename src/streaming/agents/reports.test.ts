@@ -12,8 +12,4 @@ describe("of two reports that wait", () => {
   it("an end is not overwritten by what its own VM says after it", () => {
     expect(worthier(report("a", "left"), report("a", "disconnected"))).toEqual(report("a", "left"));
   });
-
-  it("a newer seat's word counts more than an older one's end", () => {
-    expect(worthier(report("a", "left"), report("b", "connected"))).toEqual(report("b", "connected"));
-  });
 });
