@@ -2,8 +2,8 @@
 //
 // The browser offers, and makes its channels before it does: an agent that offers loses a DTLS race in Chromium
 // (notes/media.md, pitfall 1). The offer is made at once, before it may be sent, so that nothing waits for it; our
-// candidates are held until then, the other side's until its answer. A broken connection is never repaired: it is
-// replaced by a new one.
+// candidates are held until then, the other side's until its answer. A connection whose way is gone is never given
+// another (the machine's ICE has no restart): it is replaced by a new one.
 import { keepalive } from "../contracts/input.js";
 import { type IceCandidate, signallingLimits } from "../contracts/signalling.js";
 
@@ -22,14 +22,16 @@ export interface ConnectionHandlers {
   /** What the machine says on the input channel. */
   rumble(bytes: Uint8Array): void;
   connected(): void;
-  /** No packets for some seconds; `connected` or `failed` follows. */
-  interrupted(): void;
+  /** No packets for some seconds (`wayLost`), or the machine closed its end; `connected` or `failed` follows. */
+  interrupted(wayLost: boolean): void;
   failed(why: ConnectionFailure): void;
 }
 
 export class Connection {
   readonly input: RTCDataChannel;
   readonly state: RTCDataChannel;
+  /** The machine's, once it has answered. */
+  readonly tracks: MediaStreamTrack[] = [];
   readonly madeAtMs = performance.now();
   readonly #peer: RTCPeerConnection;
   readonly #offer: Promise<string>;
@@ -53,9 +55,10 @@ export class Connection {
     this.state = this.#peer.createDataChannel("state", { ordered: false, maxRetransmits: 0 });
     this.input.binaryType = "arraybuffer";
     this.input.onmessage = ({ data }) => data instanceof ArrayBuffer && handlers.rumble(new Uint8Array(data));
-    this.input.onclose = () => this.#lostTouch(channelClosedMsMax);
+    this.input.onclose = () => this.#lostTouch(channelClosedMsMax, false);
     this.#peer.ontrack = ({ track, receiver }) => {
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
+      this.tracks.push(track);
       this.handlers.track(track);
     };
     this.#peer.onicecandidate = ({ candidate }) => this.#found(candidate);
@@ -107,6 +110,10 @@ export class Connection {
     return this.isUsed && !this.#everConnected;
   }
 
+  get wasConnected(): boolean {
+    return this.#everConnected;
+  }
+
   get isConnected(): boolean {
     return this.#peer.connectionState === "connected";
   }
@@ -143,7 +150,7 @@ export class Connection {
         this.handlers.connected();
         break;
       case "disconnected":
-        this.#lostTouch(disconnectedMsMax);
+        this.#lostTouch(disconnectedMsMax, true);
         break;
       case "failed":
         // Before it ever connected this says no more than that the ways known so far failed. A TURN server refuses
@@ -154,9 +161,9 @@ export class Connection {
     }
   }
 
-  #lostTouch(failMsMax: number): void {
+  #lostTouch(failMsMax: number, wayLost: boolean): void {
     this.#failAfter(failMsMax);
-    this.handlers.interrupted();
+    this.handlers.interrupted(wayLost);
   }
 
   #failAfter(delayMs: number): void {

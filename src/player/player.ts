@@ -4,8 +4,10 @@
 //   player.on("ended", ({ reason }) => …);
 //
 // Guarantees: exactly one `ended` or `problem`, the last event, after which nothing is left open; the loss of the
-// signalling socket does not touch media that flows; lost media is replaced by a new connection, through the resume
-// secret, until the session's end or `reconnectMsMax`. The page keeps the secret from `welcome` to survive a reload.
+// signalling socket does not touch media that flows; a connection that lost its way, or whose network changed, is kept
+// while another is made beside it, and the first of the two that carries media stays (ADR 25: no ICE restart); without
+// any, a new one is made through the resume secret until the session's end or `reconnectMsMax`. The page keeps the
+// secret from `welcome` to survive a reload.
 import "./no-eval.js";
 import type { KeyCode } from "../contracts/input.js";
 import { decodeRumble, type Rumble, RumbleFormatError } from "../contracts/rumble.js";
@@ -28,6 +30,10 @@ const statsMs = 1_000;
 /** Ports and addresses the browser found may be gone after this: an offer made earlier is made again. */
 const offerMsMax = 20_000;
 
+/** W3C Network Information; where it exists with a type, it says when a device goes from one network to another. */
+const networkInformation = () =>
+  (navigator as Navigator & { readonly connection?: EventTarget & { readonly type?: string } }).connection;
+
 /** Starts at once; listeners added in the same task miss nothing. */
 export function connect(target: Target, options: PlayerOptions): Player {
   const session = new PlayerSession(target, options);
@@ -47,8 +53,15 @@ class PlayerSession implements Player {
   #credential: Credential;
   #iceServers: IceServer[];
   #stream: StreamInfo | null = null;
+  /** The one that shows its picture, or is to be the first to. */
   #connection: Connection | null = null;
+  /** Made beside it, to replace it once it carries media. */
+  #spare: Connection | null = null;
+  /** Whose tracks the page plays. */
+  #shown: Connection | null = null;
   #everConnected = false;
+  /** Whether nothing came for a second though ICE sees no fault. */
+  #silent = false;
   /** Since when no media has flowed; the reason given at the first failure since then. */
   #outage: { readonly sinceMs: number; readonly kind: ProblemKind } | null = null;
   #serverSaid: string | null = null;
@@ -95,7 +108,13 @@ class PlayerSession implements Player {
     this.#signalling.open();
     const timer = setInterval(() => void this.#measure(), statsMs);
     this.#closed.signal.addEventListener("abort", () => clearInterval(timer), { once: true });
-    window.addEventListener("online", () => this.#signalling.wake(), { signal: this.#closed.signal });
+    const { signal } = this.#closed;
+    window.addEventListener("online", () => this.#replace(), { signal });
+    const network = networkInformation();
+    let kind = network?.type;
+    // It also changes with every estimate of the speed.
+    const changed = () => kind !== (kind = network?.type) && this.#replace();
+    network?.addEventListener("change", changed, { signal });
     this.#devices.listen(this.#closed.signal);
   }
 
@@ -135,6 +154,7 @@ class PlayerSession implements Player {
     this.#closed.abort();
     this.#signalling.close();
     this.#ways.close();
+    this.#dropSpare();
     this.#dropConnection();
     this.#sound.close();
     this.#options.video.srcObject = null;
@@ -154,10 +174,10 @@ class PlayerSession implements Player {
         this.#events.emit("stream", { stream: message.stream });
         break;
       case "answer":
-        this.#attempt(this.#connection?.answer(message.sdp, message.to));
+        this.#attempt((connection) => connection.answer(message.sdp, message.to));
         break;
       case "candidate":
-        this.#attempt(this.#connection?.addCandidate(message.candidate));
+        this.#attempt((connection) => connection.addCandidate(message.candidate));
         break;
       case "ice-servers":
         this.#iceServers = message.iceServers;
@@ -177,44 +197,61 @@ class PlayerSession implements Player {
     this.#serverSaid = null;
     this.#stream = stream;
     this.#events.emit("welcome", { stream, resume });
-    if (this.#connection?.isConnected) return; // Only signalling was lost: media flows, nothing to negotiate.
+    // Only signalling was lost: media flows, and nothing has begun that it was needed for.
+    if (this.#spare === null && this.#connection?.isConnected) return;
     this.#ways.welcomed();
-    if (goesOn && this.#connection?.isNegotiating) {
-      // Its answer is still to come, or comes again.
-      this.#connection.allowMore();
+    const newest = this.#spare ?? this.#connection;
+    if (goesOn && newest?.isNegotiating) {
+      newest.allowMore(); // Its answer is still to come, or comes again.
       return;
     }
     const stale =
       JSON.stringify(iceServers) !== JSON.stringify(this.#iceServers) ||
-      this.#connection === null ||
-      this.#connection.isUsed ||
-      performance.now() - this.#connection.madeAtMs > offerMsMax;
+      newest === null ||
+      newest.isUsed ||
+      performance.now() - newest.madeAtMs > offerMsMax;
     this.#iceServers = iceServers;
     if (stale) this.#prepare();
-    this.#attempt(this.#connection?.negotiate((sdp) => this.#signalling.say({ type: "offer", sdp })));
+    this.#negotiate();
   }
 
-  // A description or candidate the browser rejects breaks this connection, not the player.
-  #attempt(negotiation: Promise<void> | undefined): void {
-    const connection = this.#connection;
-    negotiation?.catch(() => connection === this.#connection && this.#connectionFailed("network-blocked"));
+  #negotiate(): void {
+    this.#attempt((connection) => connection.negotiate((sdp) => this.#signalling.say({ type: "offer", sdp })));
   }
 
+  // What is negotiated is the newest connection. A description or candidate the browser rejects breaks that, not the
+  // player.
+  #attempt(negotiation: (connection: Connection) => Promise<void>): void {
+    const connection = this.#spare ?? this.#connection;
+    if (connection === null) return;
+    negotiation(connection).catch(() => this.#connectionFailed(connection, "network-blocked"));
+  }
+
+  /** A connection to offer: a spare while the one there is may still have its way, or find it again. */
   #prepare(): void {
-    this.#dropConnection();
+    this.#dropSpare();
     const { iceTransportPolicy = "all" } = this.#options;
     const connection = new Connection(
       { iceServers: this.#iceServers, iceTransportPolicy },
       {
-        candidate: (candidate) => void this.#signalling.say({ type: "candidate", candidate }),
-        track: (track) => this.#show(track),
+        candidate: (candidate) => {
+          if (connection === (this.#spare ?? this.#connection)) this.#signalling.say({ type: "candidate", candidate });
+        },
+        track: (track) => {
+          // The first is prepared for its picture; a later one gets the page's when it has one.
+          if (!this.#everConnected) this.#show(track);
+        },
         rumble: (bytes) => this.#rumbles(bytes),
         connected: () => this.#connected(connection),
-        interrupted: () => this.#events.emit("interrupted", {}),
-        failed: (why) => this.#connectionFailed(why),
+        interrupted: (wayLost) => this.#interrupted(connection, wayLost),
+        failed: (why) => this.#connectionFailed(connection, why),
       },
     );
-    this.#connection = connection;
+    if (this.#connection?.wasConnected) this.#spare = connection;
+    else {
+      this.#dropConnection();
+      this.#connection = connection;
+    }
   }
 
   #show(track: MediaStreamTrack): void {
@@ -224,18 +261,52 @@ class PlayerSession implements Player {
     }
     const { video } = this.#options;
     video.muted = true; // It has no sound of its own, and only muted video starts without a click.
-    video.srcObject = new MediaStream([track]);
+    const shown = video.srcObject;
+    if (shown instanceof MediaStream && this.#everConnected) {
+      // Within one stream the last picture of one track stays until the first of the next.
+      shown.addTrack(track);
+      for (const older of shown.getVideoTracks()) if (older !== track) shown.removeTrack(older);
+    } else video.srcObject = new MediaStream([track]);
     // Refused or replaced by a newer track: `autoplay` starts it as soon as the browser lets it.
     void video.play().catch(() => undefined);
   }
 
   #connected(connection: Connection): void {
     const firstTime = !this.#everConnected;
+    const before = this.#connection;
+    // The machine plays for whichever connected last: so do we.
+    if (connection === this.#spare) {
+      this.#spare = null;
+      this.#connection = connection;
+      this.#lastSample = null;
+    } else this.#dropSpare();
+    if (this.#everConnected && connection !== this.#shown) for (const track of connection.tracks) this.#show(track);
+    this.#shown = connection;
     this.#everConnected = true;
+    this.#silent = false;
     this.#outage = null;
     this.#repairs = 0;
     this.#ways.connected(connection);
+    if (before !== connection) before?.close();
     this.#events.emit("connected", { firstTime });
+  }
+
+  /** `wayLost`: by the network; else the machine closed its end, and `ended` may follow. */
+  #interrupted(connection: Connection, wayLost: boolean): void {
+    if (connection !== this.#connection || this.#spare !== null) return;
+    this.#events.emit("interrupted", {});
+    if (wayLost) this.#replace();
+  }
+
+  /**
+   * Makes another connection beside the one there is, now, or at the next welcome: its way is gone, or may be, since the
+   * network changed.
+   */
+  #replace(): void {
+    this.#signalling.probe();
+    if (this.#spare !== null || !this.#connection?.wasConnected) return;
+    this.#prepare();
+    if (this.#signalling.isWelcome) this.#negotiate();
   }
 
   #inputReady(transport: "data-channel" | "websocket"): void {
@@ -257,7 +328,18 @@ class PlayerSession implements Player {
     this.#events.emit("rumble", { ...rumble, felt });
   }
 
-  #connectionFailed(why: ConnectionFailure): void {
+  #connectionFailed(connection: Connection, why: ConnectionFailure): void {
+    if (connection === this.#spare) {
+      this.#dropSpare();
+      if (this.#connection !== null) return; // Its own deadline, or the next silent second, decides.
+    } else if (connection === this.#connection) {
+      this.#dropConnection();
+      if (this.#spare !== null) {
+        this.#connection = this.#spare;
+        this.#spare = null;
+        return;
+      }
+    } else return; // Replaced already.
     const kind = this.#everConnected ? "connection-lost" : why;
     this.#outage ??= { sinceMs: performance.now(), kind };
     if (!this.#everConnected || this.#outageMs > retryLimits.reconnectMsMax) {
@@ -265,7 +347,6 @@ class PlayerSession implements Player {
       return;
     }
     this.#events.emit("interrupted", {});
-    this.#dropConnection();
     // A new join by the resume secret, and a new offer at its welcome.
     this.#signalling.openAfter(retryDelayMs(this.#repairs++, Math.random()));
   }
@@ -317,7 +398,19 @@ class PlayerSession implements Player {
     const before = this.#lastSample;
     this.#lastSample = sample(report.values(), performance.now());
     const stats = before === null ? null : rates(before, this.#lastSample);
-    if (stats !== null) this.#events.emit("stats", stats);
+    if (stats === null) return;
+    // The machine sends a picture or sound all the time: ICE would notice seconds later that the way is gone.
+    if (stats.bitrateKbps > 0 && this.#silent) this.#connected(connection);
+    else if (stats.bitrateKbps === 0) {
+      this.#silent = true;
+      this.#interrupted(connection, true);
+    }
+    this.#events.emit("stats", stats);
+  }
+
+  #dropSpare(): void {
+    this.#spare?.close();
+    this.#spare = null;
   }
 
   #dropConnection(): void {

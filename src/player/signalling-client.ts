@@ -19,6 +19,8 @@ import { retryDelayMs } from "./recovery.js";
 
 /** No close frame was received (RFC 6455 §7.1.5). */
 const closedAbnormally = 1006;
+/** A socket that answers no ping for so long, when something says that its way is gone, is not waited for. */
+const probeMsMax = 700;
 
 /** What the machine is told, by whichever socket. */
 export type Said = Extract<FromPlayer, { type: "offer" | "candidate" | "bye" }>;
@@ -38,6 +40,8 @@ export class SignallingClient {
   #socket: WebSocket | null = null;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
+  #probe: ReturnType<typeof setTimeout> | undefined;
+  #welcomed = false;
   #heardAt = 0;
   #attempt = 0;
   #downSince: number;
@@ -71,9 +75,22 @@ export class SignallingClient {
     this.#retry = setTimeout(() => this.open(), delayMs);
   }
 
-  /** Opens a socket now if there is none: the network came back. */
-  wake(): void {
+  /** Something says that the way is gone: opens a socket now if there is none, or soon if nothing comes by this one. */
+  probe(): void {
     if (this.#retry !== undefined) this.open();
+    else if (this.isOpen && this.#probe === undefined) {
+      const askedAt = performance.now();
+      this.#write({ type: "ping" });
+      this.#probe = setTimeout(() => {
+        this.#probe = undefined;
+        if (this.#heardAt < askedAt) this.open();
+      }, probeMsMax);
+    }
+  }
+
+  /** Whether the machine has accepted this socket. */
+  get isWelcome(): boolean {
+    return this.#welcomed && this.isOpen;
   }
 
   get isOpen(): boolean {
@@ -164,6 +181,7 @@ export class SignallingClient {
       case "pong":
         break;
       case "welcome":
+        this.#welcomed = true;
         this.handlers.message(message, this.#resume(message.line));
         break;
       default:
@@ -185,7 +203,9 @@ export class SignallingClient {
   #drop(): void {
     clearInterval(this.#heartbeat);
     clearTimeout(this.#retry);
-    this.#retry = undefined;
+    clearTimeout(this.#probe);
+    this.#retry = this.#probe = undefined;
+    this.#welcomed = false;
     const socket = this.#socket;
     this.#socket = null;
     if (socket === null) return;

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { iceServersFor } from "../../src/streaming/ice/ice-servers.js";
 import { type Browser, openBrowser } from "../support/browser.js";
 import { startTurn, type TestTurn, turnSecrets } from "../support/coturn.js";
+import { watchFrames } from "../support/frames.js";
 import { type RunningHotseat, startUp, until } from "../support/hotseat.js";
 import { shipMovesWith, watchConnections } from "../support/picture.js";
 import { play } from "../support/play.js";
@@ -114,6 +115,25 @@ it("plays over UDP, goes on when the credential has expired, and comes back with
   // Over UDP or TCP, whichever was quicker when the link came back.
   expect(second).toMatchObject({ local: "relay", remote: "relay" });
   await playsAndObeys(page);
+});
+
+it("plays on when the player's address changes, by a connection made beside the one there was", async () => {
+  await using browser = await openPlayer();
+  const { page } = browser;
+  await play(page, relayOnly());
+  await playsAndObeys(page);
+  const made = () => page.evaluate(() => (window as unknown as { connections: unknown[] }).connections.length);
+  const before = await made();
+  const frames = await watchFrames(page);
+  network.movePlayer();
+  await until("another connection", async () => (await made()) > before || undefined);
+  await until("it carries the picture", async () => (await selectedWay(page)) ?? undefined);
+  await page.locator('body[data-phase="playing"]').waitFor();
+  await playsAndObeys(page);
+  const { longestMs } = await frames.seen();
+  console.log(JSON.stringify({ longestMs, connections: (await made()) - before }));
+  // To be told by ICE, and to wait whether it recovers, takes longer.
+  expect(longestMs).toBeLessThan(5_000);
 });
 
 it("plays over TCP where the player's network lets no UDP out", async () => {

@@ -28,6 +28,8 @@ export interface RelayedNetwork extends AsyncDisposable {
   openDoor(port: number): Promise<void>;
   /** The player's firewall lets no UDP through until it is disposed. */
   dropPlayerUdp(): Disposable;
+  /** The player has another address from now on, and no longer the one before: another network, as a phone changes it. */
+  movePlayer(): void;
   /** The player's cable. */
   playerLink(state: "up" | "down"): void;
 }
@@ -41,6 +43,7 @@ export function relayedNetwork(): RelayedNetwork {
   const places: readonly Place[] = ["server", "player", "machine"];
   const within = (place: Place) => [ip, "netns", "exec", name(place)];
   const serverAddress = "203.0.113.1";
+  let playerHost = 2;
   const sides = { player: "10.98.1", machine: "10.98.2" } as const;
 
   for (const place of places) {
@@ -91,6 +94,15 @@ export function relayedNetwork(): RelayedNetwork {
       const rule = ["pref", "5", "iif", "player", "ipproto", "udp", "blackhole"];
       run("-n", name("server"), "rule", "add", ...rule);
       return { [Symbol.dispose]: () => run("-n", name("server"), "rule", "del", ...rule) };
+    },
+    movePlayer() {
+      const net = sides.player;
+      const before = playerHost++;
+      run("-n", name("player"), "address", "add", `${net}.${playerHost}/24`, "dev", "uplink");
+      run("-n", name("player"), "address", "del", `${net}.${before}/24`, "dev", "uplink");
+      // The kernel drops what depended on the first address of a network.
+      run("-n", name("player"), "address", "replace", `${net}.${playerHost}/24`, "dev", "uplink");
+      run("-n", name("player"), "route", "replace", "default", "via", `${net}.1`);
     },
     playerLink(state) {
       run("-n", name("server"), "link", "set", "player", state);

@@ -75,6 +75,8 @@ const stream: StreamInfo = {
 export class TestAgent {
   line!: Line<ToAgent, FromAgent>;
   readonly inputs: Uint8Array[] = [];
+  /** To every offer. */
+  answerSdp = "the answer";
   readonly #usedJtis = new Set<string>();
   readonly #resumes = new Map<string, string>();
   readonly #signalling = new Map<string, string>();
@@ -118,7 +120,7 @@ export class TestAgent {
     else if (message.type === "bye") this.report(message.sessionId, "left");
     else if (message.type === "signal" && message.message.type === "offer") {
       const { connectionId } = message;
-      this.line.say({ type: "signal", connectionId, message: { type: "answer", sdp: "the answer" } });
+      this.line.say({ type: "signal", connectionId, message: { type: "answer", sdp: this.answerSdp } });
     }
   }
 

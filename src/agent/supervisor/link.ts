@@ -27,6 +27,7 @@ import { backoff, pause } from "./retry.js";
 const linkLimits = {
   handshakeMsMax: 5_000,
   closeMsMax: 500,
+  settledMs: 5_000,
   // A player's message of the largest size, wrapped once more.
   messageBytesMax: 2 * signallingLimits.messageBytesMax,
   bufferedBytesMax: 1024 * 1024,
@@ -62,9 +63,11 @@ export class AgentLink {
     const { random, log, signal } = this.context;
     let failures = 0;
     while (!signal.aborted) {
-      const { opened, why } = await this.#dial();
+      const { lastedMs, why } = await this.#dial();
       if (signal.aborted) return;
-      failures = opened ? 0 : failures + 1;
+      const opened = lastedMs > 0;
+      // One that ingest closes at once, over and over, is no better than none.
+      failures = lastedMs > linkLimits.settledMs ? 0 : failures + 1;
       const waitMs = backoffMs(failures, random(), backoff);
       log.warn({ why, waitMs }, opened ? "link to streaming lost" : "no link to streaming yet");
       await pause(waitMs, signal);
@@ -88,7 +91,7 @@ export class AgentLink {
   }
 
   /** One link from dialling to its end. */
-  async #dial(): Promise<{ opened: boolean; why: string }> {
+  async #dial(): Promise<{ lastedMs: number; why: string }> {
     const { vmId, streamingUrls, identity, greeting, heard, monotonicMs, clock, random, log, signal } = this.context;
     let url: URL;
     let token: string;
@@ -97,9 +100,9 @@ export class AgentLink {
       url = new URL(fillPath(streamingSockets.agent, { vmId }), this.#url);
       token = await identity.bearer();
     } catch (error) {
-      return { opened: false, why: String(error) };
+      return { lastedMs: 0, why: String(error) };
     }
-    if (signal.aborted) return { opened: false, why: "stopped" };
+    if (signal.aborted) return { lastedMs: 0, why: "stopped" };
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     // The later of two links counts, by this number: it never goes back, whatever the clock does.
     this.#dialledAtMs = Math.max(this.#dialledAtMs + 1, clock.now());
@@ -113,7 +116,7 @@ export class AgentLink {
       maxPayload: linkLimits.messageBytesMax,
       perMessageDeflate: false,
     });
-    let opened = false;
+    let openedAtMs: number | null = null;
     let why = "";
     let aliveAtMs = monotonicMs();
     const alive = () => {
@@ -122,7 +125,7 @@ export class AgentLink {
     };
     const pings = setInterval(() => {
       if (monotonicMs() - aliveAtMs > signallingLimits.silenceMsMax) socket.terminate();
-      else if (opened) socket.ping();
+      else if (openedAtMs !== null) socket.ping();
     }, signallingLimits.pingMs);
     let told = false;
     const unknown = (err: Error) => {
@@ -131,14 +134,14 @@ export class AgentLink {
     };
     let insist: NodeJS.Timeout | undefined;
     const stop = () => {
-      if (!opened) return socket.terminate();
+      if (openedAtMs === null) return socket.terminate();
       socket.close(1001);
       insist = setTimeout(() => socket.terminate(), linkLimits.closeMsMax);
     };
     signal.addEventListener("abort", stop);
 
     socket.on("open", () => {
-      opened = true;
+      openedAtMs = monotonicMs();
       this.#open = socket;
       alive();
       log.info({ url: url.href }, "link to streaming open");
@@ -166,7 +169,8 @@ export class AgentLink {
         clearTimeout(insist);
         signal.removeEventListener("abort", stop);
         if (this.#open === socket) this.#open = null;
-        resolve({ opened, why: why || `closed with ${code} ${reason.toString()}`.trim() });
+        const lastedMs = openedAtMs === null ? 0 : Math.max(1, monotonicMs() - openedAtMs);
+        resolve({ lastedMs, why: why || `closed with ${code} ${reason.toString()}`.trim() });
       });
     });
   }

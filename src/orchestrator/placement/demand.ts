@@ -77,7 +77,6 @@ export function seatSpecOf(
     mode: cappedMode(preset, cap),
     bitrateKbpsMin: preset.bitrateKbpsMin,
     bitrateKbpsMax: preset.bitrateKbpsMax,
-    encoding: preset.encoding,
     idleMs,
   };
 }

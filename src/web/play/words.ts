@@ -84,12 +84,15 @@ const problemWords: Record<ProblemKind, Message> = {
     "This browser cannot play",
     "It needs WebRTC with H.264 video. A current Chrome, Edge, Firefox or Safari has both.",
   ),
-  misunderstood: reload("This page is out of date", "The server speaks a newer version. Load the page again."),
+  misunderstood: reload("This page is out of date", "The server speaks another version of it. Load the page again."),
 };
 
 export function wordsForProblem({ kind, detail }: PlayerProblem): Message {
   const words = problemWords[kind];
-  return detail === null ? words : { ...words, text: `${words.text} The server says: “${detail}”` };
+  // What the server adds here is what was just said.
+  return detail === null || kind === "taken-over"
+    ? words
+    : { ...words, text: `${words.text} The server says: “${detail}”` };
 }
 
 /** The tenant is whoever gave the page its key: a player hears what it means, not whose limit it is. */
