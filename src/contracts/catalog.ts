@@ -116,6 +116,16 @@ export type X11Program = z.infer<typeof x11Program>;
 export const gameProgram = z.object({ gameId, program: x11Program });
 export type GameProgram = z.infer<typeof gameProgram>;
 
+/** The pad that a touch screen shows for a game: what it presses, by KeyboardEvent.code. Without one, a finger is the pointer. */
+export const touchPad = z.object({
+  directions: z.boolean().describe("A cross that presses the arrow keys"),
+  buttons: z
+    .array(z.object({ label: text(8, 1), key: z.enum(keyCodes) }))
+    .max(4)
+    .describe("The first is the large one under the right thumb"),
+});
+export type TouchPad = z.infer<typeof touchPad>;
+
 /** A game as players and integrators see it. */
 export const gameSummary = z
   .object({
@@ -124,6 +134,7 @@ export const gameSummary = z
     tagline: z.string().describe("One sentence for the games list"),
     controls: z.array(z.object({ input: z.enum(["keyboard", "mouse", "gamepad"]), text: z.string() })),
     presetId,
+    touch: touchPad.nullable().describe("The pad that a touch screen shows; null: fingers point"),
     unavailable: z
       .string()
       .nullable()

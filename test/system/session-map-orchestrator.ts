@@ -136,6 +136,7 @@ export class MapOrchestrator {
       tagline: "Play.",
       controls: [],
       presetId: "default-standard",
+      touch: null,
       unavailable: null,
     } as const;
     serve(server, orchestratorRoutes.games, async () => ({

@@ -33,6 +33,7 @@ export const games: readonly Game[] = [
       { input: "gamepad", text: "Left stick to steer, A to fire" },
     ],
     presetId: "default-standard",
+    touch: { directions: true, buttons: [{ label: "Fire", key: "Space" }] },
     pointer: "relative",
     needs: { vcpus: 1, ramGb: 1, vramGb: 0.5 },
     listed: true,
@@ -47,6 +48,13 @@ export const games: readonly Game[] = [
       { input: "gamepad", text: "Left stick to fly, A to fire, Start to begin" },
     ],
     presetId: "default-standard",
+    touch: {
+      directions: true,
+      buttons: [
+        { label: "Fire", key: "Space" },
+        { label: "Start", key: "Enter" },
+      ],
+    },
     pointer: "relative",
     needs: { vcpus: 1, ramGb: 1, vramGb: 0.5 },
     program: x11Program.parse({
@@ -77,6 +85,13 @@ export const games: readonly Game[] = [
       { input: "gamepad", text: "Left stick to tilt the floor, A to confirm" },
     ],
     presetId: "default-standard",
+    touch: {
+      directions: true,
+      buttons: [
+        { label: "OK", key: "Enter" },
+        { label: "Back", key: "Escape" },
+      ],
+    },
     pointer: "relative",
     needs: { vcpus: 1, ramGb: 1, vramGb: 0.5 },
     program: x11Program.parse({
@@ -101,6 +116,7 @@ export const games: readonly Game[] = [
     tagline: "A looping film without game logic, to measure the stream by.",
     controls: [{ input: "keyboard", text: "Nothing to control" }],
     presetId: "default-standard",
+    touch: null,
     pointer: "relative",
     needs: { vcpus: 1, ramGb: 1, vramGb: 0.5 },
     listed: false,
@@ -119,7 +135,7 @@ const byId = new Map(games.map((game) => [game.gameId, game]));
 export const findGame = (gameId: string): Game | undefined => byId.get(gameId);
 
 export const gameSummary = (
-  { gameId, title, tagline, controls, presetId }: Game,
+  { gameId, title, tagline, controls, presetId, touch }: Game,
   machines: readonly Machine[],
 ): GameSummary => ({
   gameId,
@@ -127,6 +143,7 @@ export const gameSummary = (
   tagline,
   controls,
   presetId,
+  touch,
   unavailable: whyUnavailable(gameId, machines),
 });
 

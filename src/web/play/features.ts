@@ -6,6 +6,8 @@ export interface BrowserFacts {
   readonly rawPointer: boolean;
   readonly gamepads: boolean;
   readonly fullscreen: boolean;
+  /** Names of gamepads whose layout the browser does not know. */
+  readonly strangePads: readonly string[];
 }
 
 /** One sentence for each feature that is off; none when all are on. */
@@ -15,6 +17,7 @@ export function featureNotes({
   rawPointer,
   gamepads,
   fullscreen,
+  strangePads,
 }: BrowserFacts): string[] {
   const why = secureContext
     ? "this browser does not have it"
@@ -26,6 +29,9 @@ export function featureNotes({
       : [`Escape and system keys stay with the browser in full screen: keyboard lock is off, as ${why}.`]),
     ...(rawPointer ? [] : [`The mouse is read once a frame instead of as it moves: ${why}.`]),
     ...(fullscreen ? [] : ["Full screen is off: this browser has it for video players only."]),
+    ...strangePads.map(
+      (pad) => `Of the gamepad “${pad}” this browser does not know the layout: buttons may be elsewhere.`,
+    ),
   ];
 }
 
@@ -35,4 +41,7 @@ export const browserFacts = (): BrowserFacts => ({
   rawPointer: "onpointerrawupdate" in window,
   gamepads: typeof navigator.getGamepads === "function",
   fullscreen: document.fullscreenEnabled === true,
+  strangePads: (navigator.getGamepads?.() ?? []).flatMap((pad) =>
+    pad?.connected && pad.mapping !== "standard" ? [pad.id] : [],
+  ),
 });

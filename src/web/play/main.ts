@@ -8,16 +8,17 @@ import { sessionRoutes } from "../../contracts/session.js";
 import { ApiFailure, call } from "./api.js";
 import { BarView } from "./bar-view.js";
 import { byId, el } from "./element.js";
-import { toggleFullscreen } from "./fullscreen.js";
+import { lockKeyboardInFullscreen, toggleFullscreen } from "./fullscreen.js";
 import { HelpView } from "./help-view.js";
 import { KeyView, keyIn } from "./key-view.js";
 import { LobbyView } from "./lobby-view.js";
 import { OverlayView } from "./overlay-view.js";
 import { advance, opening, type PageEvent, type PageState } from "./page-state.js";
 import { onStage } from "./phase.js";
+import { keepRumble, rumbleWanted } from "./rumble-setting.js";
 import { loadSession } from "./saved-session.js";
 import { SessionFlow } from "./session-flow.js";
-import { touchPad } from "./touch-pad.js";
+import { TouchPadView } from "./touch-pad.js";
 import { keyNeeded, wordsForAnswer } from "./words.js";
 
 const video = byId("video", HTMLVideoElement);
@@ -31,6 +32,7 @@ const flow = new SessionFlow({
   video,
   controlTransport: query.get("control") === "websocket" ? "websocket" : "auto",
   iceTransportPolicy: query.get("ice") === "relay" ? "relay" : "all",
+  rumble: rumbleWanted,
   tell,
 });
 
@@ -39,7 +41,13 @@ const toGame = () => {
 };
 const lobby = new LobbyView(play);
 const key = new KeyView((pasted) => void unlock(pasted));
-const help = new HelpView(toGame);
+const help = new HelpView({
+  closed: toGame,
+  setRumble: (wanted) => {
+    keepRumble(wanted);
+    if (flow.player !== null) flow.player.rumble = wanted;
+  },
+});
 const overlay = new OverlayView({ leave, next });
 const bar = new BarView({
   toggleSound: () => flow.player !== null && (flow.player.muted = !flow.player.muted),
@@ -58,7 +66,8 @@ enableSound.addEventListener("click", () => {
   toGame();
 });
 byId("sound", HTMLElement).append(enableSound);
-touchPad((code, down) => flow.player?.press(code, down));
+const pad = new TouchPadView((code, down) => flow.player?.press(code, down));
+lockKeyboardInFullscreen((keyboardLocked) => tell({ name: "noted", facts: { keyboardLocked } }));
 // The printed link, opened in a tab that is here already, changes the fragment only.
 window.addEventListener("hashchange", () => void open());
 void open();
@@ -79,7 +88,7 @@ function render(before: PageState): void {
   byId("sound", HTMLElement).hidden = !(state.soundBlocked && phase === "playing");
   stage.hidden = !onStage(phase);
   document.title = onStage(phase) && state.game !== null ? `${state.game.title} · Hotseat` : "Hotseat";
-  for (const view of [lobby, key, overlay, bar, help]) view.render(state);
+  for (const view of [lobby, key, overlay, bar, pad, help]) view.render(state);
   if (phase === before.phase) return;
   if (phase === "playing") {
     toGame();

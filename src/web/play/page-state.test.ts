@@ -9,6 +9,7 @@ const game: GameSummary = {
   tagline: "",
   controls: [],
   presetId: "default-standard",
+  touch: null,
   unavailable: null,
 };
 const run = (...events: PageEvent[]): PageState => events.reduce(advance, opening);

@@ -21,6 +21,10 @@ export interface PageState {
   /** Why a key is needed, how the session ended, or what broke. */
   readonly message: Message | null;
   readonly soundBlocked: boolean;
+  /** How the game had the pointer last; null: it never had. */
+  readonly pointer: { readonly unadjusted: boolean } | null;
+  /** The game has Escape and the system's keys: the page has the full screen and the keyboard's lock. */
+  readonly keyboardLocked: boolean;
 }
 
 export type PageEvent =
@@ -31,7 +35,9 @@ export type PageEvent =
   | { readonly name: "media-flows" | "media-lost" | "left" }
   | {
       readonly name: "noted";
-      readonly facts: Partial<Pick<PageState, "stream" | "stats" | "inputBy" | "soundBlocked">>;
+      readonly facts: Partial<
+        Pick<PageState, "stream" | "stats" | "inputBy" | "soundBlocked" | "pointer" | "keyboardLocked">
+      >;
     };
 
 export const opening: PageState = {
@@ -45,9 +51,19 @@ export const opening: PageState = {
   inputBy: null,
   message: null,
   soundBlocked: false,
+  pointer: null,
+  keyboardLocked: false,
 };
 
-const noSession = { progress: null, stream: null, stats: null, inputBy: null, message: null, soundBlocked: false };
+const noSession = {
+  progress: null,
+  stream: null,
+  stats: null,
+  inputBy: null,
+  message: null,
+  soundBlocked: false,
+  pointer: null,
+};
 
 /** Returns the very same state when the event changes nothing. */
 export function advance(state: PageState, event: PageEvent): PageState {

@@ -8,6 +8,7 @@ import { type Session, sessionRoutes } from "../../contracts/session.js";
 import { connect, type Player, type PlayerProblem, type Progress, type Target } from "../../player/player.js";
 import { ApiFailure, call } from "./api.js";
 import type { PageEvent } from "./page-state.js";
+import { vibrate } from "./rumble-setting.js";
 import { forgetSession, loadSession, saveSession } from "./saved-session.js";
 import { type Message, wordsForAnswer, wordsForEnd, wordsForProblem } from "./words.js";
 
@@ -20,6 +21,7 @@ export interface FlowOptions {
   readonly video: HTMLVideoElement;
   readonly controlTransport: "auto" | "websocket";
   readonly iceTransportPolicy: "all" | "relay";
+  readonly rumble: () => boolean;
   readonly tell: (event: PageEvent) => void;
 }
 
@@ -127,6 +129,9 @@ export class SessionFlow {
       freshTicket: () => freshTicket(sessionId, signal),
     });
     this.player = player;
+    player.rumble = this.#options.rumble();
+    player.on("rumble", vibrate);
+    player.on("pointer", ({ locked }) => locked !== null && tell({ name: "noted", facts: { pointer: locked } }));
     player.on("progress", (progress) => tell(progressEvent(progress)));
     player.on("welcome", ({ stream, resume }) => {
       saveSession({ sessionId, game, resume: { urls: target.urls, secret: resume } });

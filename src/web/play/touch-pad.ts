@@ -1,6 +1,12 @@
-// On-screen controls for touch: a pad for eight directions and a fire button, which press the same keys as a keyboard.
+// On-screen controls for touch, as the game's catalogue entry wants them: a pad for eight directions and up to four
+// buttons, which press the same keys as a keyboard. Each finger holds its own: they may be on several at once.
+//
+// Shown where fingers are what one points with, and from the first touch on where there is a mouse, too. A game without
+// a pad has fingers as its pointer.
+import type { TouchPad } from "../../contracts/catalog.js";
 import type { KeyCode } from "../../contracts/input.js";
 import { byId, el, svg } from "./element.js";
+import type { PageState } from "./page-state.js";
 import { type Direction, directionsAt } from "./touch-directions.js";
 
 const keys: Record<Direction, KeyCode> = {
@@ -10,20 +16,49 @@ const keys: Record<Direction, KeyCode> = {
   down: "ArrowDown",
 };
 
-/** Hidden where there is no touch. `press` is called for each change. */
-export function touchPad(press: (code: KeyCode, down: boolean) => void): void {
-  const pad = byId("pad", HTMLElement);
-  const directions = el("div", { class: "pad-directions", id: "pad-directions", "aria-label": "Directions" }, cross());
-  const fire = el(
-    "button",
-    { type: "button", class: "pad-fire", id: "pad-fire", tabindex: -1, "aria-label": "Fire" },
-    "A",
-  );
-  pad.append(directions, fire);
-  pad.hidden = !matchMedia("(pointer: coarse)").matches;
-  steer(directions, press);
-  hold(fire, (down) => press("Space", down));
-  pad.addEventListener("contextmenu", (event) => event.preventDefault());
+type Press = (code: KeyCode, down: boolean) => void;
+
+export class TouchPadView {
+  readonly #pad = byId("pad", HTMLElement);
+  readonly #press: Press;
+  #touched = matchMedia("(pointer: coarse)").matches;
+  #touch: TouchPad | null = null;
+
+  /** `press` is called for each change. */
+  constructor(press: Press) {
+    this.#press = press;
+    this.#pad.addEventListener("contextmenu", (event) => event.preventDefault());
+    byId("stage", HTMLElement).addEventListener("pointerdown", ({ pointerType }) => {
+      if (pointerType === "touch") this.#touched = true;
+      this.#show();
+    });
+  }
+
+  render({ game }: PageState): void {
+    const touch = game?.touch ?? null;
+    if (touch !== this.#touch) {
+      this.#touch = touch;
+      this.#pad.replaceChildren(...(touch === null ? [] : controls(touch, this.#press)));
+    }
+    this.#show();
+  }
+
+  #show(): void {
+    this.#pad.hidden = !this.#touched || this.#touch === null;
+  }
+}
+
+function controls({ directions, buttons }: TouchPad, press: Press): HTMLElement[] {
+  const under = el("div", { class: "pad-buttons" });
+  for (const { label, key } of buttons) {
+    const button = el("button", { type: "button", class: "pad-button", "data-key": key, tabindex: -1 }, label);
+    hold(button, (down) => press(key, down));
+    under.append(button);
+  }
+  if (!directions) return [el("div"), under];
+  const pad = el("div", { class: "pad-directions", id: "pad-directions", "aria-label": "Directions" }, cross());
+  steer(pad, press);
+  return [pad, under];
 }
 
 function steer(directions: HTMLElement, press: (code: KeyCode, down: boolean) => void): void {
