@@ -70,11 +70,11 @@ describe("imports", () => {
   });
 
   it("of native add-ons happen only in the agent's session process", () => {
-    const native = ["node-av", "node-datachannel"];
+    const native = ["koffi", "node-av", "node-datachannel"];
     const wrong = product.filter(
       ({ path, imports }) =>
         imports.some((name) => native.some((addOn) => name === addOn || name.startsWith(`${addOn}/`))) &&
-        !/^src\/agent\/(capture|encode|webrtc|audio|session)\//.test(path),
+        !/^src\/agent\/(capture|encode|webrtc|audio|session|gamepads)\//.test(path),
     );
     expect(wrong.map(({ path }) => path)).toStrictEqual([]);
   });
@@ -121,6 +121,9 @@ const cores = [
   "src/agent/webrtc/congestion/flight.ts",
   "src/agent/webrtc/tie-breaker.ts",
   "src/agent/input/held.ts",
+  "src/agent/input/pointer.ts",
+  "src/agent/gamepads/xbox-pad.ts",
+  "src/contracts/rumble.ts",
   "src/agent/games/x11/x-input.ts",
   "src/agent/games/x11/sound-queue.ts",
   "src/agent/games/demo/world.ts",

@@ -110,6 +110,12 @@ export const x11Program = z.strictObject({
     .partialRecord(z.enum(padControls), z.enum(keyCodes))
     .default({})
     .describe("Which keys a gamepad presses, by KeyboardEvent.code"),
+  pads: z
+    .int()
+    .min(0)
+    .max(4)
+    .default(0)
+    .describe("Gamepads the game reads itself, as devices of the machine; where it cannot make them, they press keys"),
 });
 export type X11Program = z.infer<typeof x11Program>;
 

@@ -43,6 +43,7 @@ export class X11Room {
   input = (event: GameInput) => this.#ask<void>("input", event);
   draw = () => this.#ask<Uint8Array>("draw");
   rest = () => this.#ask<void>("rest");
+  notes = () => this.#ask<readonly string[]>("notes");
   exited = () => this.#ask<string>("exited");
   close = () => this.#ask<void>("close");
 

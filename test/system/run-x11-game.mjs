@@ -23,6 +23,7 @@ const verbs = {
     return heard;
   },
   rest: () => game.rest(),
+  notes: () => game.notes,
   exited: () => game.exited,
   close: () => game.close(),
   tmp: () => readdirSync("/tmp"),

@@ -105,6 +105,17 @@ describe("a game", () => {
   });
 });
 
+describe("a game that reads gamepads itself", () => {
+  it("plays without where the machine makes none, and says why", async () => {
+    await using room = await X11Room.with(script("exec sleep 1000", { pads: 2 }));
+    await room.input({ kind: "gamepad", index: 0, buttons: 1, leftTrigger: 0, rightTrigger: 0, axes: [0, 0, 0, 0] });
+    await room.draw();
+    const notes = await room.notes();
+    if (existsSync("/dev/uinput")) expect(notes.length).toBeLessThanOrEqual(1);
+    else expect(notes).toEqual(["gamepads press keys: /dev/uinput is not there: modprobe uinput"]);
+  });
+});
+
 describe("what a game sees", () => {
   it("has no capability and gains none, and where the agent is root it has a user of its own", async () => {
     const said = await saysOf("grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status | tr -s '\\t\\n' ' '; id -u");

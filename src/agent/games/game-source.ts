@@ -21,6 +21,8 @@ export interface GameSource {
   rest?(): void;
   /** For a source whose game rumbles: whom to tell. Asked once, before the first `draw`. */
   onRumble?(feel: (rumble: Rumble) => void): void;
+  /** What the operator should know of how it runs here, in words. */
+  readonly notes?: readonly string[];
   /** Resolves when the game ends by itself, with what to tell the player. */
   readonly exited: Promise<string>;
   close(): Promise<void>;

@@ -69,7 +69,11 @@ export const fromChild = z.discriminatedUnion("type", [
   z.object({ type: z.literal("prepared") }),
   z.object({ type: z.literal("probed"), capabilities }),
   z.object({ type: z.literal("ready") }),
-  z.object({ type: z.literal("started"), stream: streamInfo }),
+  z.object({
+    type: z.literal("started"),
+    stream: streamInfo,
+    notes: z.array(z.string()).default([]).describe("What the operator should know of how the game runs here"),
+  }),
   z
     .object({ type: z.literal("stream"), stream: streamInfo })
     .describe("What it runs at has changed: another encoder, or another mode"),

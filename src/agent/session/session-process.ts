@@ -142,7 +142,7 @@ export class SessionProcess {
       tell,
     });
     source.exited.then((detail) => this.#finish("game-exited", detail), failed);
-    tell({ type: "started", stream: stream(pipeline.running) });
+    tell({ type: "started", stream: stream(pipeline.running), notes: [...(source.notes ?? [])] });
   }
 
   /** Those that worked when the machine was measured, each with what it sustains by itself. */

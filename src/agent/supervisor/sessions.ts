@@ -197,6 +197,8 @@ export class Sessions {
     switch (message.type) {
       case "started":
         log.info({ sessionId: run.seat.sessionId, ...message.stream }, "session runs");
+        for (const note of message.notes)
+          log.warn({ sessionId: run.seat.sessionId, note }, "the game lacks something here");
         break;
       case "stream":
         log.warn({ sessionId: run.seat.sessionId, ...message.stream }, "the stream has changed");

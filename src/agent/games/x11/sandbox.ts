@@ -2,7 +2,7 @@
 //
 // Guarantees: of the machine's files it sees /usr, some of /etc that programs need, and the game's folder, all read-only;
 // it writes only to its home and its /tmp, which are the room's. It sees no process but its own, no network unless it is
-// allowed one, no device but the usual null and random ones (and the GPU, where there is one), no environment but the one
+// allowed one, no device but the usual null and random ones (the GPU, where there is one; its own gamepads), no environment but the one
 // given. It has no capability, gains none (no_new_privs), and lives in the limits given. It dies with the session's process.
 //
 // Where the agent is root, each session's programs have a uid of their own, made of the number of the room's PID
@@ -27,6 +27,8 @@ export interface Confined {
   readonly environment: Readonly<Record<string, string>>;
   readonly folder?: string;
   readonly network: boolean;
+  /** Devices of the machine that it sees besides the usual, and the group they may belong to. */
+  readonly devices?: { readonly nodes: readonly string[]; readonly group: number | null };
   readonly limits: SandboxLimits;
 }
 
@@ -57,7 +59,7 @@ export function uidOfRoom(): number {
 /** The command that runs `confined.command` in the sandbox. */
 export function confine(sandbox: Sandbox, confined: Confined): string[] {
   const { uid, home, sockets } = sandbox;
-  const { command, environment, folder, network, limits } = confined;
+  const { command, environment, folder, network, devices, limits } = confined;
   const settings = { HOME: sandboxHome, XDG_RUNTIME_DIR: sandboxHome, PATH: path, LANG: "C.UTF-8", ...environment };
   return [
     "/usr/bin/bwrap",
@@ -77,6 +79,7 @@ export function confine(sandbox: Sandbox, confined: Confined): string[] {
     ...[...etc, ...(network ? etcOfNetwork : [])].flatMap((name) => seen("--ro-bind-try", `/etc/${name}`)),
     ...hardware.flatMap((place) => seen("--ro-bind-try", place)),
     ...gpu.flatMap((name) => seen("--dev-bind-try", `/dev/${name}`)),
+    ...(devices?.nodes ?? []).flatMap((node) => seen("--dev-bind", node)),
     ...["--bind", sockets, displaySockets, "--bind", home, sandboxHome],
     ...(folder === undefined ? [] : seen("--ro-bind", folder)),
     ...["--chdir", folder ?? sandboxHome],
@@ -88,7 +91,7 @@ export function confine(sandbox: Sandbox, confined: Confined): string[] {
       : ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"]),
     "--",
     ...limitCommand(limits),
-    ...(uid === null ? [] : asUser(uid)),
+    ...(uid === null ? [] : asUser(uid, devices?.group ?? null)),
     ...command,
   ];
 }
@@ -110,8 +113,9 @@ const limitCommand = ({ memoryMb, processesMax }: SandboxLimits) => [
   "--",
 ];
 
-const asUser = (uid: number) => [
+const asUser = (uid: number, group: number | null) => [
   "/usr/bin/setpriv",
-  ...["--reuid", String(uid), "--regid", String(uid), "--clear-groups"],
+  ...["--reuid", String(uid), "--regid", String(uid)],
+  ...(group === null ? ["--clear-groups"] : ["--groups", String(group)]),
   ...["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"],
 ];

@@ -6,10 +6,13 @@
 import type { VideoMode, X11Program } from "../../../contracts/catalog.js";
 import type { GameInput } from "../../../contracts/input.js";
 import { X11Capture } from "../../capture/x11-capture.js";
+import { openUinput, UinputError } from "../../gamepads/uinput.js";
+import { inputGroup, machineDevices, VirtualPads } from "../../gamepads/virtual-pads.js";
 import type { GameSource } from "../game-source.js";
 import { ConfinedProcess } from "./confined-process.js";
 import { Display } from "./display.js";
 import { furnish, putInHome } from "./home.js";
+import type { Sandbox } from "./sandbox.js";
 import { SoundServer } from "./sound-server.js";
 import { XClient } from "./x-client.js";
 import { XInput } from "./x-input.js";
@@ -52,19 +55,35 @@ export class X11Game implements GameSource {
     const [display, sound] = await Promise.all([Display.start(sandbox, mode, random), SoundServer.start(sandbox)]);
     const client = await XClient.connect(display.socket);
     const capture = await X11Capture.open(display.name, mode);
+    const pads = program.pads === 0 ? null : await padsFor(sandbox, program.pads);
+    const seen = pads instanceof VirtualPads ? sightOf(pads) : null;
     const { command, args, environment, folder, network, memoryMb, processesMax } = program;
     const launch = () =>
       new ConfinedProcess(sandbox, {
         command: [command, ...args.map((arg) => sized(arg, mode))],
-        environment: { DISPLAY: display.name, ...SoundServer.environment, ...environment },
+        environment: { DISPLAY: display.name, ...SoundServer.environment, ...seen?.environment, ...environment },
         folder,
         network,
+        ...(seen && { devices: seen.devices }),
         limits: { memoryMb, processesMax },
       });
-    return new X11Game(options, { display, sound, client, capture }, launch);
+    return new X11Game(options, { display, sound, client, capture, pads }, launch);
+  }
+
+  get notes(): readonly string[] {
+    const { pads } = this.#parts;
+    return pads instanceof UinputError ? [`gamepads press keys: ${pads.message}`] : [];
   }
 
   input(event: GameInput): void {
+    const { pads } = this.#parts;
+    if (pads instanceof VirtualPads) {
+      if (event.kind === "reset") pads.release();
+      if (event.kind === "gamepad") {
+        pads.apply(event);
+        return;
+      }
+    }
     for (const fake of this.#input.apply(event)) this.#parts.client.send(fake);
   }
 
@@ -84,11 +103,12 @@ export class X11Game implements GameSource {
   }
 
   async close(): Promise<void> {
-    const { display, sound, client, capture } = this.#parts;
+    const { display, sound, client, capture, pads } = this.#parts;
     this.#closed = true;
     await this.#game.end();
     await capture.close();
     client.close();
+    if (pads instanceof VirtualPads) pads.close();
     await Promise.all([sound.end(), display.end()]);
   }
 
@@ -103,11 +123,29 @@ export class X11Game implements GameSource {
   }
 }
 
+/** Gamepads that the sandbox's user may open. */
+async function padsFor({ uid }: Sandbox, count: number): Promise<VirtualPads | UinputError> {
+  try {
+    return await VirtualPads.open(count, { open: openUinput, devices: machineDevices, uid });
+  } catch (error) {
+    if (error instanceof UinputError) return error;
+    throw error;
+  }
+}
+
+/** What a game needs to find its gamepads. In the sandbox there is no udev to ask: SDL looks through /dev/input itself. */
+const sightOf = ({ nodes }: VirtualPads) => ({
+  devices: { nodes, group: inputGroup() },
+  environment: { SDL_JOYSTICK_DISABLE_UDEV: "1" },
+});
+
 interface Parts {
   readonly display: Display;
   readonly sound: SoundServer;
   readonly client: XClient;
   readonly capture: X11Capture;
+  /** Null: the game reads none. An error: this machine makes none. */
+  readonly pads: VirtualPads | UinputError | null;
 }
 
 const sized = (text: string, { width, height }: VideoMode) =>
