@@ -49,6 +49,7 @@ export const preset = z.object({
   ...videoMode.shape,
   bitrateKbpsMin: z.int(),
   bitrateKbpsMax: z.int(),
+  encoding,
   sessionsPerVm: z.int().min(1).max(6),
 });
 export type Preset = z.infer<typeof preset>;

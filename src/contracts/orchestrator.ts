@@ -123,7 +123,7 @@ export const seatSpec = z
     mode: videoMode.describe("The preset's mode, cut by the request's cap; the agent may run below it"),
     bitrateKbpsMin: z.int(),
     bitrateKbpsMax: z.int(),
-    encoding: encoding.optional().describe("Default: moderate effort, one frame"),
+    encoding: encoding.optional().describe("Absent, as of a seat given before there was such: moderate, one frame"),
     program: x11Program.optional().describe("What to run; none: the game is one of the agent's own"),
     idleMs: z.number().positive().describe("A player who touches nothing for so long is idle: the session ends"),
   })

@@ -120,6 +120,7 @@ export const orchestratorConfig = z.strictObject({
       bindAddress: z.string().min(1).optional(),
       udpPorts: z.strictObject({ begin: udpPort, end: udpPort }).optional(),
       logLevel: z.enum(["trace", "debug", "info", "warn", "error"]).optional(),
+      encoders: z.array(z.string()).min(1).optional().describe("The only ones to be tried; default: all"),
     })
     .default({})
     .describe("Goes into every local agent's configuration"),

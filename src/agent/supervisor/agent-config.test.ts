@@ -43,6 +43,15 @@ describe("the agent's configuration", () => {
     for (const field of ["vmId", "orchestratorUrl", "udpPorts"]) expect(String(error)).toContain(field);
   });
 
+  it("takes encoders by the names there are, and no others", async () => {
+    await write({ ...complete, encoders: ["libx264"] });
+    expect((await readAgentConfig(path)).encoders).toEqual(["libx264"]);
+    for (const encoders of [["x264"], []]) {
+      await write({ ...complete, encoders });
+      await expect(readAgentConfig(path)).rejects.toThrow(/encoders/);
+    }
+  });
+
   it("says so when the file is missing or not JSON", async () => {
     await expect(readAgentConfig(path)).rejects.toThrow(/Cannot read .*agent\.json/);
     await write("{");

@@ -77,6 +77,7 @@ export function seatSpecOf(
     mode: cappedMode(preset, cap),
     bitrateKbpsMin: preset.bitrateKbpsMin,
     bitrateKbpsMax: preset.bitrateKbpsMax,
+    encoding: preset.encoding,
     idleMs,
   };
 }
