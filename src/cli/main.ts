@@ -63,9 +63,11 @@ const streamingUrls = (command: Command, text: string) =>
     new Option("--streaming-url <urls>", text).env("HOTSEAT_STREAMING_URL").argParser(urls).makeOptionMandatory(),
   );
 
-database(listening(program.command("orchestrator"), "8081"))
+streamingUrls(
+  database(listening(program.command("orchestrator"), "8081")),
+  "the streaming role, as agents reach it; several nodes by commas",
+)
   .description("run the orchestrator: VMs, seats, placement")
-  .requiredOption("--streaming-url <url>", "the streaming role, as agents reach it", env.HOTSEAT_STREAMING_URL)
   .option("--data <folder>", "where local VMs keep their files", env.HOTSEAT_DATA ?? ".hotseat")
   .action((options) =>
     runUntilSignalled(async (signal) => {

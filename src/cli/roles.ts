@@ -20,6 +20,8 @@ interface RoleOptions extends ListenOptions {
   readonly secrets: string;
 }
 
+type StreamingUrls = readonly [string, ...string[]];
+
 interface RoleParts {
   readonly server: HttpServer;
   readonly registry: Registry;
@@ -77,7 +79,7 @@ const together = (role: AsyncDisposable, database: Database): AsyncDisposable =>
 const ambient = { clock: systemClock, random: Math.random };
 
 export async function runOrchestratorRole(
-  options: RoleOptions & { databaseUrl?: string; streamingUrl: string; data: string },
+  options: RoleOptions & { databaseUrl?: string; streamingUrl: StreamingUrls; data: string },
   signal: AbortSignal,
 ): Promise<void> {
   const { orchestrator } = await readSettings(options.config);
@@ -90,7 +92,7 @@ export async function runOrchestratorRole(
       registry,
       dataDir: join(resolve(options.data), "vms"),
       orchestratorUrl: publicUrl,
-      streamingUrl: () => options.streamingUrl,
+      streamingUrls: () => options.streamingUrl,
       endLocalVms: false,
     });
     return together(role, database);
@@ -101,7 +103,7 @@ export async function runSessionRole(
   options: RoleOptions & {
     databaseUrl?: string;
     orchestratorUrl: string;
-    streamingUrl: readonly string[];
+    streamingUrl: StreamingUrls;
     version: string;
   },
   signal: AbortSignal,

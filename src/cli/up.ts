@@ -86,7 +86,7 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
     config: roles.orchestrator,
     dataDir: join(options.data, "vms"),
     orchestratorUrl: url,
-    streamingUrl: url,
+    streamingUrls: () => [url()],
     endLocalVms: true,
   });
   await listen(server, config);

@@ -46,7 +46,8 @@ export interface OrchestratorDeps {
   readonly dataDir: string;
   /** As agents reach us; asked for once the server listens, since the port may be known only then. */
   readonly orchestratorUrl: () => string;
-  readonly streamingUrl: () => string;
+  /** One or more streaming nodes, as agents reach them. */
+  readonly streamingUrls: () => readonly [string, ...string[]];
   /** Whether local VMs end with this process; else their agents run on and are adopted by the next one. */
   readonly endLocalVms: boolean;
 }
@@ -157,6 +158,9 @@ interface OpenProviders {
   readonly local: LocalProvider;
 }
 
+const oneOrSeveral = ([first, ...more]: readonly [string, ...string[]]) =>
+  more.length === 0 ? first : [first, ...more];
+
 async function openProviders(
   deps: OrchestratorDeps,
   { store: { vms }, meters }: Replica,
@@ -168,7 +172,7 @@ async function openProviders(
     agentCommand: config.agentCommand ?? ownAgentCommand,
     environment: config.agentEnvironment,
     agentSettings: { ...config.agentSettings, sessionsMax: config.localSeats ?? undefined },
-    urls: { orchestratorUrl: deps.orchestratorUrl(), streamingUrl: deps.streamingUrl() },
+    urls: { orchestratorUrl: deps.orchestratorUrl(), streamingUrl: oneOrSeveral(deps.streamingUrls()) },
     seatsMax: async () => config.localSeats ?? (await vms.learntSessionsMax("local")),
     log,
   });

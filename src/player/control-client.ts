@@ -8,9 +8,9 @@ export class ControlClient {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #attempt = 0;
 
-  /** `resume` is asked anew for each socket; `opened` tells when input may flow. */
+  /** `url` and `resume` are asked anew for each socket; `opened` tells when input may flow. */
   constructor(
-    private readonly url: string,
+    private readonly url: () => string,
     private readonly resume: () => string,
     private readonly opened: () => void,
   ) {
@@ -39,7 +39,7 @@ export class ControlClient {
   }
 
   #open(): void {
-    const socket = new WebSocket(this.url);
+    const socket = new WebSocket(this.url());
     this.#socket = socket;
     socket.onopen = () => {
       this.#attempt = 0;

@@ -19,6 +19,7 @@ import { Emitter } from "./emitter.js";
 import { Devices } from "./input/devices.js";
 import { InputSender } from "./input/sender.js";
 import { InputWays } from "./input/ways.js";
+import { Nodes } from "./nodes.js";
 import { recoveryFor, retryDelayMs, retryLimits } from "./recovery.js";
 import { type Heard, SignallingClient } from "./signalling-client.js";
 import { Sound } from "./sound.js";
@@ -44,6 +45,7 @@ export function connect(target: Target, options: PlayerOptions): Player {
 class PlayerSession implements Player {
   readonly #events = new Emitter<PlayerEvents>();
   readonly #options: PlayerOptions;
+  readonly #nodes: Nodes;
   readonly #signalling: SignallingClient;
   readonly #ways: InputWays;
   readonly #devices: Devices;
@@ -78,13 +80,14 @@ class PlayerSession implements Player {
     this.#options = options;
     this.#credential = credential;
     this.#iceServers = urls.iceServers;
-    this.#signalling = new SignallingClient(urls.signalling, {
+    this.#nodes = new Nodes(urls);
+    this.#signalling = new SignallingClient(() => this.#nodes.signalling, {
       credential: () => this.#credential,
       message: (message, goesOn) => this.#receive(message, goesOn),
       closed: (code, downMs) => this.#signallingClosed(code, downMs),
     });
     this.#ways = new InputWays({
-      url: urls.control,
+      url: () => this.#nodes.control,
       transport: options.controlTransport ?? "auto",
       resume: () => ("resume" in this.#credential ? this.#credential.resume : ""),
       ready: (transport) => this.#inputReady(transport),
@@ -366,6 +369,7 @@ class PlayerSession implements Player {
       this.#fail(recovery, this.#serverSaid);
       return false;
     }
+    this.#nodes.next();
     if (this.#connection?.isConnected) return true;
     const lostMs = Math.max(downMs, this.#outageMs);
     if (lostMs < (this.#everConnected ? retryLimits.reconnectMsMax : retryLimits.reachMsMax)) return true;

@@ -51,7 +51,8 @@ export class SignallingClient {
   #numbers = true;
 
   constructor(
-    private readonly url: string,
+    /** Asked anew for each socket. */
+    private readonly url: () => string,
     private readonly handlers: SignallingHandlers,
   ) {
     this.#downSince = performance.now();
@@ -60,7 +61,7 @@ export class SignallingClient {
   /** Opens a socket now, instead of the one there may be. */
   open(): void {
     this.#drop();
-    const socket = new WebSocket(this.url);
+    const socket = new WebSocket(this.url());
     this.#socket = socket;
     this.#heardAt = performance.now();
     socket.onopen = () => this.#write(this.#hello());

@@ -91,7 +91,7 @@ export async function startOrchestrator(
     random: Math.random,
     dataDir: join(db.dir, options.name ?? "vms"),
     orchestratorUrl: url,
-    streamingUrl: () => "http://127.0.0.1:9",
+    streamingUrls: () => ["http://127.0.0.1:9"],
     endLocalVms: true,
     ...options.deps,
   });

@@ -116,7 +116,7 @@ export async function openStage(ground: Ground, options: StageOptions = {}) {
       database,
       dataDir: join(ground.folder, "vms"),
       orchestratorUrl: () => orchestratorUrl(),
-      streamingUrl: () => streamingUrl,
+      streamingUrls: () => [streamingUrl],
       endLocalVms: true,
     });
     const url = await listening(server);

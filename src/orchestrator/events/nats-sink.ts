@@ -4,25 +4,15 @@
 // stream's last, so a message that was lost on the way takes the later ones of its batch with it: order holds though
 // nobody waits between them. What is sent again within the stream's two minutes is dropped by its `Nats-Msg-Id`, the
 // event's id; consumers drop what comes again later. The server looks for duplicates before it looks at expectations.
-import { readFile } from "node:fs/promises";
 import { JetStreamApiCodes, JetStreamApiError, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import {
-  type Authenticator,
-  connect,
-  credsAuthenticator,
-  headers,
-  type NatsConnection,
-  nanos,
-  tokenAuthenticator,
-  usernamePasswordAuthenticator,
-} from "@nats-io/transport-node";
+import { connect, headers, type NatsConnection, nanos } from "@nats-io/transport-node";
 import type { VmEvent } from "../../contracts/events.js";
 import type { Log } from "../../platform/log.js";
+import { connectionOptions } from "../../platform/nats-config.js";
 import { cloudEventType, type EventSink, publishMsMax } from "./sink.js";
 import type { NatsConfig } from "./sink-config.js";
 
 const connectMsMax = 1_000;
-const reconnectMs = 250;
 const duplicateWindowMs = 120_000;
 const dayMs = 24 * 3_600_000;
 
@@ -69,18 +59,7 @@ export class NatsSink implements EventSink {
   async #connect(): Promise<NatsConnection> {
     if (this.#connection !== null && !this.#connection.isClosed()) return this.#connection;
     this.#streamSeen = false;
-    const { servers, auth, tls } = this.config;
-    const connection = await connect({
-      servers,
-      name: "hotseat-orchestrator",
-      timeout: connectMsMax,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: reconnectMs,
-      ignoreAuthErrorAbort: true,
-      noAsyncTraces: true,
-      ...(auth && { authenticator: await authenticatorOf(auth) }),
-      ...(tls && { tls }),
-    });
+    const connection = await connect(await connectionOptions(this.config, "hotseat-orchestrator"));
     this.log.info({ server: connection.getServer() }, "connected to NATS");
     this.#connection = connection;
     return connection;
@@ -118,9 +97,3 @@ export class NatsSink implements EventSink {
 /** Ids and regions are of letters, digits, - and _ alone, so none of them can be mistaken for another subject. */
 export const subjectOf = (prefix: string, { type, subject }: Pick<VmEvent, "type" | "subject">): string =>
   `${prefix}.${type}.${subject}`;
-
-async function authenticatorOf(auth: NonNullable<NatsConfig["auth"]>): Promise<Authenticator> {
-  if ("credentialsFile" in auth) return credsAuthenticator(await readFile(auth.credentialsFile));
-  if ("tokenFile" in auth) return tokenAuthenticator((await readFile(auth.tokenFile, "utf8")).trim());
-  return usernamePasswordAuthenticator(auth.user, (await readFile(auth.passwordFile, "utf8")).trim());
-}

@@ -1,30 +1,18 @@
 // Where events are sent to besides the log. Secrets stand in files of their own, so that settings may be shown.
 import * as z from "zod";
+import { natsAccess, subjectPrefix } from "../../platform/nats-config.js";
 
 const path = z.string().min(1);
 const days = z.number().positive();
 
-/** `user:password@` in an address would end up in logs. */
-const natsServer = z.string().regex(/^((nats|tls):\/\/)?[^@/\s]+$/, "nats://host:port; credentials go into `auth`");
-
 export const natsConfig = z.strictObject({
-  servers: z.array(natsServer).min(1),
-  auth: z
-    .union([
-      z.strictObject({ credentialsFile: path.describe("A .creds file: JWT and NKey seed") }),
-      z.strictObject({ tokenFile: path }),
-      z.strictObject({ user: z.string().min(1), passwordFile: path }),
-    ])
-    .optional(),
-  tls: z.strictObject({ caFile: path.optional() }).optional(),
+  ...natsAccess.shape,
   stream: z
     .string()
     .regex(/^[A-Za-z0-9_-]{1,64}$/)
     .default("HOTSEAT_EVENTS")
     .describe("Made at start unless it is there; its limits are yours to change then"),
-  subjectPrefix: z
-    .string()
-    .regex(/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/)
+  subjectPrefix: subjectPrefix
     .default("hotseat.events")
     .describe("Subjects are <prefix>.<event type>.<VM id, or region>"),
   replicas: z.int().min(1).max(5).default(1),

@@ -9,7 +9,9 @@ import { templateId } from "../../contracts/catalog.js";
 const processRecord = z.object({ pid: z.int(), startedAt: z.string(), templateId });
 export type ProcessRecord = z.infer<typeof processRecord>;
 
-const agentSettings = z.looseObject({ orchestratorUrl: z.string(), streamingUrl: z.string(), templateId });
+/** A single one as an agent of an earlier version reads it. */
+const streamingUrl = z.union([z.string(), z.array(z.string())]);
+const agentSettings = z.looseObject({ orchestratorUrl: z.string(), streamingUrl, templateId });
 export type AgentUrls = Pick<z.infer<typeof agentSettings>, "orchestratorUrl" | "streamingUrl">;
 
 const logTailBytes = 2_000;

@@ -10,7 +10,7 @@ const channelsMsMax = 3_000;
 export type Transport = "data-channel" | "websocket";
 
 export interface InputWaysOptions {
-  readonly url: string;
+  readonly url: () => string;
   readonly transport: "auto" | "websocket";
   readonly resume: () => string;
   /** A way has opened: what was held is to be released, and input may flow. */
