@@ -1,18 +1,13 @@
-// One streaming node as a process of its own, to be killed.
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+// One streaming node as a process of its own, and what its metrics say.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { freePort } from "./free-port.js";
-import { cli, until } from "./hotseat.js";
+import { until } from "./hotseat.js";
+import { type RoleProcess, startRole } from "./role-process.js";
 
-export interface StreamingNode extends AsyncDisposable {
-  readonly url: string;
-  readonly child: ChildProcess;
+export interface StreamingNode extends RoleProcess {
   /** The value of one of its metrics, by the line's beginning. */
   metric(line: string): Promise<number>;
-  kill(): Promise<void>;
 }
 
 export async function startStreamingNode(options: {
@@ -25,33 +20,18 @@ export async function startStreamingNode(options: {
   readonly args?: readonly string[];
   readonly port?: number;
 }): Promise<StreamingNode> {
-  const port = options.port ?? (await freePort());
-  const url = `http://127.0.0.1:${port}`;
-  const config = join(options.folder, `streaming-${port}.json`);
-  writeFileSync(config, JSON.stringify({ streaming: options.settings }));
-  const args = ["--port", String(port), "--secrets", options.secretsPath, "--session-url", options.sessionUrl];
-  const child = spawn(process.execPath, [cli, "streaming", ...args, "--config", config, ...(options.args ?? [])], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const exited = once(child, "exit");
-  await new Promise<void>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on("line", (line) => line.includes("streaming listens") && resolve());
-    void exited.then(([code]) => reject(new Error(`hotseat streaming exited with ${code}`)));
-  });
-  const kill = async (signal: NodeJS.Signals) => {
-    child.kill(signal);
-    await exited;
-  };
+  const { folder, secretsPath, sessionUrl, key, settings, port = await freePort() } = options;
+  const config = join(folder, `streaming-${port}.json`);
+  writeFileSync(config, JSON.stringify({ streaming: settings }));
+  const args = ["--secrets", secretsPath, "--session-url", sessionUrl, "--config", config, ...(options.args ?? [])];
+  const role = await startRole("streaming", { port, args });
   return {
-    url,
-    child,
+    ...role,
     async metric(line) {
-      const response = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${options.key}` } });
+      const response = await fetch(`${role.url}/metrics`, { headers: { authorization: `Bearer ${key}` } });
       const found = (await response.text()).split("\n").find((text) => text.startsWith(line));
       return Number(found?.slice(found.lastIndexOf(" ") + 1) ?? Number.NaN);
     },
-    kill: () => kill("SIGKILL"),
-    [Symbol.asyncDispose]: () => kill("SIGTERM"),
   };
 }
 
