@@ -50,7 +50,7 @@ async function open() {
   let wake = () => {};
   let credential: Credential = { ticket: "a.b.c" };
   const { port } = server.address() as AddressInfo;
-  client = new SignallingClient(`ws://127.0.0.1:${port}`, {
+  client = new SignallingClient(() => `ws://127.0.0.1:${port}`, {
     credential: () => credential,
     message: (message, goes) => {
       if (message.type === "welcome") {
