@@ -2,7 +2,7 @@
 //
 // One real `hotseat streaming` process; a pair is an agent's link to a VM of its own, and the signalling and the control
 // socket of the one player there, joined by the protocol. Sent, open loop: control input from every player (binary,
-// 98 %), and offers, each of which the agent answers. A second process holds the other ends of all sockets, so that one
+// 99 %), and offers, each of which the agent answers. A second process holds the other ends of all sockets, so that one
 // clock measures: from the moment a message was due (not from when it was sent: no coordinated omission) to its arrival.
 // Against: a process that forwards the same messages between the same number of sockets by `ws` alone, and knows
 // nothing of what they are; rounds alternate. CPU is the relaying process' own (/proc). In full also: the same through

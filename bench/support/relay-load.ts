@@ -1,7 +1,7 @@
 // The ends of all pairs in one process: players that send, agents that answer, and the one clock that measures both.
 //
 // Message number n of a run is due at n / rate and is pair n modulo pairs' turn; it says its number, so whoever receives
-// it knows when it was due. Every 50th is an offer, which the agent answers with the same number.
+// it knows when it was due. Every 100th is an offer, which the agent answers with the same number.
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type RawData, WebSocket } from "ws";
@@ -38,7 +38,7 @@ export interface Measured {
   readonly p99Ms: number;
 }
 
-const offerEvery = 50;
+const offerEvery = 100;
 const openAtOnce = 25;
 const settleMsMax = 5_000;
 
@@ -177,7 +177,7 @@ async function run(
   for (let n = 0; n < last; ) {
     for (const now = performance.now(); n < last && dueAt(n) <= now; n++) {
       const { signalling, control } = pairs[n % pairs.length]!;
-      // Not always the same pairs' turn: 50 divides 1,000.
+      // Not always the same pairs' turn: 100 divides 1,000.
       if ((n + Math.floor(n / pairs.length)) % offerEvery === 0) {
         signalling.send(JSON.stringify({ type: "offer", sdp: String(n) } satisfies FromPlayer));
         expected += 2;

@@ -254,12 +254,17 @@ export type FromAgent = z.infer<typeof fromAgent>;
  * connection's id: one length byte, the id in ASCII, then the input message.
  */
 export function frameControl(connection: string, input: Uint8Array): Uint8Array {
-  const id = new TextEncoder().encode(connection);
-  const framed = new Uint8Array(1 + id.length + input.length);
-  framed[0] = id.length;
-  framed.set(id, 1);
-  framed.set(input, 1 + id.length);
+  const prefix = controlPrefix(connection);
+  const framed = new Uint8Array(prefix.length + input.length);
+  framed.set(prefix);
+  framed.set(input, prefix.length);
   return framed;
+}
+
+/** What every frame of a connection begins with. */
+export function controlPrefix(connection: string): Uint8Array {
+  const id = new TextEncoder().encode(connection);
+  return Uint8Array.of(id.length, ...id);
 }
 
 /** The inverse; null when the bytes are not such a frame. */

@@ -1,15 +1,19 @@
 // What operators see of the relay.
-import { Counter, Gauge, type Registry } from "../platform/metrics.js";
+import { Counter, Gauge, type Registry, Tally } from "../platform/metrics.js";
 
 export class StreamingMetrics {
   readonly open: Gauge<"kind">;
   readonly relayed: Counter<"to" | "type">;
+  /** Control input to agents linked here; of `relayed`. */
+  readonly input = new Tally();
   readonly refused: Counter<"kind" | "reason">;
   readonly inputDropped: Counter;
   readonly feedUp: Gauge;
   readonly busUp: Gauge;
   readonly nodes: Gauge;
   readonly nodeMessages: Counter<"direction" | "to">;
+  /** Control input to another node, and from one; of `nodeMessages`. */
+  readonly nodeInput = { out: new Tally(), in: new Tally() };
   readonly nodeDropped: Counter<"reason">;
 
   constructor(registry: Registry) {
@@ -20,11 +24,15 @@ export class StreamingMetrics {
       labelNames: ["kind"],
       registers,
     });
+    const { input, nodeInput } = this;
     this.relayed = new Counter({
       name: "hotseat_streaming_messages_total",
       help: "Messages sent to players and agents, by type",
       labelNames: ["to", "type"],
       registers,
+      collect() {
+        this.inc({ to: "agent", type: "input" }, input.take());
+      },
     });
     this.refused = new Counter({
       name: "hotseat_streaming_refused_total",
@@ -57,6 +65,10 @@ export class StreamingMetrics {
       help: "Messages that passed between nodes: to an agent, its input, or to a player",
       labelNames: ["direction", "to"],
       registers,
+      collect() {
+        for (const direction of ["in", "out"] as const)
+          this.inc({ direction, to: "input" }, nodeInput[direction].take());
+      },
     });
     this.nodeDropped = new Counter({
       name: "hotseat_streaming_node_dropped_total",

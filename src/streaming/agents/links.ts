@@ -44,9 +44,11 @@ export class AgentLinks implements Agents {
 
   send(vmId: string, message: ToAgent | Uint8Array): boolean {
     const sent = this.#links.get(vmId)?.socket.send(message) ?? false;
-    if (sent)
-      this.deps.metrics.relayed.inc({ to: "agent", type: message instanceof Uint8Array ? "input" : message.type });
-    return sent;
+    const { input, relayed } = this.deps.metrics;
+    if (!sent) return false;
+    if (message instanceof Uint8Array) input.add();
+    else relayed.inc({ to: "agent", type: message.type });
+    return true;
   }
 
   /** Takes a socket whose agent has proved that it is this VM's, of that launch; `dialledAtMs` is its own word. */

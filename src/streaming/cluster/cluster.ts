@@ -154,12 +154,18 @@ export class Cluster implements Agents, LinkListener, Disposable {
   #publish(to: "agent" | "input" | "player", subject: string, bytes: Uint8Array): boolean {
     const { bus, metrics, log } = this.deps;
     const outcome = bus.publish(subject, bytes, { droppable: to === "input" });
-    if (outcome === "sent") metrics.nodeMessages.inc({ direction: "out", to });
+    if (outcome === "sent") this.#count("out", to);
     else {
       metrics.nodeDropped.inc({ reason: outcome });
       if (outcome === "too-long") log.error({ subject, bytes: bytes.length }, "too long for another node");
     }
     return outcome === "sent";
+  }
+
+  #count(direction: "in" | "out", to: "agent" | "input" | "player"): void {
+    const { nodeInput, nodeMessages } = this.deps.metrics;
+    if (to === "input") nodeInput[direction].add();
+    else nodeMessages.inc({ direction, to });
   }
 
   #announce(what: Announcement): void {
@@ -273,7 +279,7 @@ export class Cluster implements Agents, LinkListener, Disposable {
 
   #pass(to: "agent" | "input", vmId: string, message: ToAgent | Uint8Array): void {
     const { links, metrics } = this.deps;
-    metrics.nodeMessages.inc({ direction: "in", to });
+    this.#count("in", to);
     // Its link has gone meanwhile, as the sender is told by our announcement.
     if (!links.send(vmId, message)) metrics.nodeDropped.inc({ reason: "not-linked" });
   }
@@ -281,7 +287,7 @@ export class Cluster implements Agents, LinkListener, Disposable {
   #hearForPlayer(vmId: string, bytes: Uint8Array): void {
     const message = this.#read(fromAgent, bytes);
     if (message === null || !("connectionId" in message) || !vmIdSchema.safeParse(vmId).success) return;
-    this.deps.metrics.nodeMessages.inc({ direction: "in", to: "player" });
+    this.#count("in", "player");
     this.deps.players.agentAnswered(vmId, message);
   }
 }

@@ -10,7 +10,7 @@ import { Problem } from "../../contracts/problems.js";
 import { type IceServer, type Session, sessionRoutes } from "../../contracts/session.js";
 import {
   closeCodes,
-  frameControl,
+  controlPrefix,
   fromPlayer,
   type Hello,
   hello,
@@ -69,6 +69,8 @@ interface Player {
   readonly openedAt: number;
   readonly helloTimer: NodeJS.Timeout;
   readonly renewTimer: NodeJS.Timeout | undefined;
+  /** Of its input on the agent's link: made once, since the encoder would cost more than the rest of the way. */
+  readonly prefix: Uint8Array;
   /** Input that came before the agent first accepted this connection: a player does not wait for that to press a key. */
   readonly early: Uint8Array[];
 }
@@ -98,6 +100,7 @@ export class Rooms implements Disposable {
     const player: Player = {
       connection: openConnection({ sessionId, connectionId, channel }),
       openedAt: clock.now(),
+      prefix: controlPrefix(connectionId),
       early: [],
       helloTimer: setTimeout(() => this.#refuse(player, "helloTimeout", "No hello came in time."), limits.helloMs),
       renewTimer:
@@ -251,8 +254,8 @@ export class Rooms implements Disposable {
   }
 
   /** Input is about now: what its agent cannot take at once is worth nothing later. */
-  #sendInput({ connection: { phase, vmId, connectionId } }: Player, bytes: Uint8Array): void {
-    const sent = phase === "joined" && vmId !== null && this.deps.agents.send(vmId, frameControl(connectionId, bytes));
+  #sendInput({ connection: { phase, vmId }, prefix }: Player, bytes: Uint8Array): void {
+    const sent = phase === "joined" && vmId !== null && this.deps.agents.send(vmId, Buffer.concat([prefix, bytes]));
     if (!sent) this.deps.metrics.inputDropped.inc();
   }
 

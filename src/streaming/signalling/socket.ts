@@ -45,9 +45,9 @@ export function openSocket(socket: WebSocket, limits: SocketLimits, clock: Clock
   }, limits.pingMs);
   socket.on("pong", heard);
   socket.on("message", (message, isBinary) => {
-    heard();
+    heardAt = clock.now();
     if (!listening) return;
-    if (!rate.take(clock.now())) {
+    if (!rate.take(heardAt)) {
       listening = false;
       events.tooFast();
     } else if (isBinary) events.binary(bytesOf(message));
