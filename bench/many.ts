@@ -7,7 +7,8 @@
 // from the encoded frames before its decoder, which may drop some. `p99_interval_ratio` is the p99 of all intervals
 // between neighbouring frames, of the four sessions together, over the nominal 33.3 ms; `by_session` each one's, Chromium's
 // first; `arrival_p99_ratio` the same by the times when frames were complete at the three sinks,
-// which adds encoding, sending and the sinks' own waiting for a core. Against: 1.5. Repeat: npm run bench -- many
+// which adds encoding, sending and the sinks' own waiting for a core. A session the machine is too slow for steps down to
+// smaller pictures (30 a second stay): `stepped_to` names each time. Against: 1.5. Repeat: npm run bench -- many
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
@@ -16,6 +17,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import { videoClockRate } from "../src/agent/encode/video-encoder.js";
+import type { VideoMode } from "../src/contracts/catalog.js";
 import type { FromAgent, ToAgent } from "../src/contracts/signalling.js";
 import { openBrowser } from "../test/support/browser.js";
 import { cli } from "../test/support/hotseat.js";
@@ -56,7 +58,8 @@ async function measure(): Promise<void> {
     await sleep(measureMs);
     const atSinks = await Promise.all(sinks.map((sink) => sink.received()));
     const stamps = (await stampsSeen(browser.page)).slice(inPage.length);
-    summarise(stamps, atSinks);
+    const steppedTo = controlPlane.said.flatMap((said) => (said.type === "stream" ? said.stream.mode : []));
+    summarise(stamps, atSinks, steppedTo);
   } finally {
     await Promise.all(sinks.map((sink) => sink[Symbol.asyncDispose]()));
     agent.kill("SIGTERM");
@@ -65,7 +68,7 @@ async function measure(): Promise<void> {
   }
 }
 
-function summarise(inPage: readonly number[], atSinks: readonly Received[]): void {
+function summarise(inPage: readonly number[], atSinks: readonly Received[], steppedTo: readonly VideoMode[]): void {
   const between = (times: readonly number[]) => times.slice(1).map((time, i) => time - times[i]!);
   const intervals = [
     between(inPage).map((ticks) => (ticks >>> 0) / (videoClockRate / 1000)),
@@ -83,6 +86,7 @@ function summarise(inPage: readonly number[], atSinks: readonly Received[]): voi
     arrival_p99_ratio: ratio(arrivals, 99),
     frames: all.length,
     skipped: round(Math.max(0, 1 - (all.length * periodMs) / (measureMs * intervals.length)), 3),
+    stepped_to: steppedTo.map(({ width, height, fps }) => `${width}x${height}@${fps}`),
     lost_packets: atSinks.reduce((sum, { lost }) => sum + lost, 0),
     game: gameId,
   });

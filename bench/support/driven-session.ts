@@ -12,15 +12,22 @@ const startMsMax = 60_000;
 
 export class DrivenSession implements AsyncDisposable {
   readonly pid: number;
+  /** What it runs at in truth: a machine that is too busy steps down. */
+  mode: VideoMode;
   readonly #child: ChildProcess;
   #connections = 0;
 
-  private constructor(child: ChildProcess) {
+  private constructor(child: ChildProcess, mode: VideoMode) {
     this.#child = child;
     this.pid = child.pid!;
+    this.mode = mode;
+    child.on("message", (raw) => {
+      const message = fromChild.parse(raw);
+      if (message.type === "started" || message.type === "stream") this.mode = message.stream.mode;
+    });
   }
 
-  /** Runs the game at exactly this mode. */
+  /** Begins at exactly this mode. */
   static async start(options: {
     gameId: string;
     mode: VideoMode;
@@ -30,7 +37,7 @@ export class DrivenSession implements AsyncDisposable {
   }): Promise<DrivenSession> {
     const { mode, execArgv = [], ...seat } = options;
     const child = fork(program, [], { serialization: "advanced", execArgv, env: { UV_THREADPOOL_SIZE: "8" } });
-    const session = new DrivenSession(child);
+    const session = new DrivenSession(child, mode);
     session.#tell({
       type: "start",
       seat: {
