@@ -1,33 +1,31 @@
-// A session's process as the supervisor forks it, told what to do by a bench instead: so that it runs at a mode which
-// this machine's probe would not promise.
+// A session's process, told what to do by a bench instead of a supervisor: so that it runs at a mode which this machine's
+// probe would not promise, and stays there. It differs from the product's (session/main.ts) in that alone: what it has no
+// time for, or what the path is short of, makes it skip frames or bits, never step down.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
+import { availableParallelism } from "node:os";
+import { x264 } from "../../src/agent/encode/x264.js";
+import { openerOfGames } from "../../src/agent/games/open-game.js";
 import { type FromChild, fromChild, type ToChildInput } from "../../src/agent/session/protocol.js";
+import { SessionProcess } from "../../src/agent/session/session-process.js";
 import type { VideoMode } from "../../src/contracts/catalog.js";
 import type { WebRtcSink } from "./webrtc-sink.js";
 
-const program = fileURLToPath(new URL("../agent/session/main.js", import.meta.url));
+/** The argument by which a bench's file is run as such a process. */
+export const sessionMode = "--session";
 const startMsMax = 60_000;
 
 export class DrivenSession implements AsyncDisposable {
   readonly pid: number;
-  /** What it runs at in truth: a machine that is too busy steps down. */
-  mode: VideoMode;
   readonly #child: ChildProcess;
   #connections = 0;
 
-  private constructor(child: ChildProcess, mode: VideoMode) {
+  private constructor(child: ChildProcess) {
     this.#child = child;
     this.pid = child.pid!;
-    this.mode = mode;
-    child.on("message", (raw) => {
-      const message = fromChild.parse(raw);
-      if (message.type === "started" || message.type === "stream") this.mode = message.stream.mode;
-    });
   }
 
-  /** Begins at exactly this mode. */
+  /** Runs the game at exactly this mode. */
   static async start(options: {
     gameId: string;
     mode: VideoMode;
@@ -36,8 +34,12 @@ export class DrivenSession implements AsyncDisposable {
     execArgv?: string[];
   }): Promise<DrivenSession> {
     const { mode, execArgv = [], ...seat } = options;
-    const child = fork(program, [], { serialization: "advanced", execArgv, env: { UV_THREADPOOL_SIZE: "8" } });
-    const session = new DrivenSession(child, mode);
+    const child = fork(process.argv[1]!, [sessionMode], {
+      serialization: "advanced",
+      execArgv,
+      env: { UV_THREADPOOL_SIZE: "8" },
+    });
+    const session = new DrivenSession(child);
     session.#tell({
       type: "start",
       seat: {
@@ -106,4 +108,19 @@ export class DrivenSession implements AsyncDisposable {
       this.#child.on("message", listen).on("exit", ended);
     });
   }
+}
+
+/** The session's own process; resolves when it was told to stop. */
+export async function runDrivenSession(): Promise<void> {
+  const end = new AbortController();
+  for (const event of ["SIGTERM", "SIGINT", "disconnect"]) process.on(event, () => end.abort());
+  const session = new SessionProcess({
+    games: openerOfGames({ inRoom: false, seed: 1, random: Math.random }),
+    encoders: [x264],
+    steps: (mode, kbpsMin) => [{ mode, kbpsMin }],
+    cores: availableParallelism(),
+    tell: (message) => process.connected && process.send?.(message, undefined, undefined, () => {}),
+  });
+  process.on("message", (message) => session.receive(message));
+  await session.run(end.signal);
 }

@@ -1,4 +1,5 @@
 // A session's process whose game is noise, so that an encoder fills whatever rate it is given.
+import { rateSteps } from "../../src/agent/encode/rate-steps.js";
 import { x264 } from "../../src/agent/encode/x264.js";
 import { SessionProcess } from "../../src/agent/session/session-process.js";
 import type { VideoMode } from "../../src/contracts/catalog.js";
@@ -49,6 +50,7 @@ export async function runGrainSession(): Promise<void> {
       },
     },
     encoders: [x264],
+    steps: rateSteps,
     cores: 2,
     tell: (message) => process.connected && process.send?.(message, undefined, undefined, () => {}),
   });

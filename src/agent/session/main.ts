@@ -3,6 +3,7 @@
 import { randomInt } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { encoderDrivers } from "../encode/encoders.js";
+import { rateSteps } from "../encode/rate-steps.js";
 import { openerOfGames } from "../games/open-game.js";
 import { inRoom } from "./protocol.js";
 import { SessionProcess } from "./session-process.js";
@@ -18,6 +19,7 @@ for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => setTimeout(
 const session = new SessionProcess({
   games: openerOfGames({ inRoom: process.argv.includes(inRoom), seed: randomInt(2 ** 31), random: Math.random }),
   encoders: encoderDrivers,
+  steps: rateSteps,
   cores: availableParallelism(),
   // When the channel is closed there is nobody to tell, and "disconnect" ends us.
   tell: (message) => process.connected && process.send?.(message, undefined, undefined, () => {}),

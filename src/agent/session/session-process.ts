@@ -5,10 +5,10 @@
 // supervisor closed), the game over, the stream broken, or a start that failed. Everything it opened is closed then.
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Capabilities } from "../../contracts/catalog.js";
+import type { Capabilities, VideoMode } from "../../contracts/catalog.js";
 import { fitted } from "../../contracts/text.js";
 import { probe } from "../encode/probe.js";
-import { rateSteps } from "../encode/rate-steps.js";
+import type { RateStep } from "../encode/rate-steps.js";
 import type { EncoderDriver } from "../encode/video-encoder.js";
 import { encoderThreads } from "../encode/video-encoder.js";
 import { bitrateKbpsFloor, bitrateKbpsFor, bitrateKbpsLeast, modeFor, sustainedMode } from "../encode/video-mode.js";
@@ -22,6 +22,8 @@ export interface SessionProcessOptions {
   readonly games: GameOpener;
   /** Those there are, the first choice first. */
   readonly encoders: readonly EncoderDriver[];
+  /** What gives way when the path or the machine carries less than `mode`, which is the first (rate-steps.ts). */
+  readonly steps: (mode: VideoMode, kbpsMin: number) => readonly RateStep[];
   readonly cores: number;
   readonly tell: (message: FromChild) => void;
 }
@@ -114,7 +116,7 @@ export class SessionProcess {
     this.#source = source;
     const bitrateKbps = bitrateKbpsFor(source.mode, seat);
     const failed = (error: unknown) => this.#finish("stream-failed", inWords(error));
-    const steps = rateSteps(source.mode, bitrateKbpsLeast(source.mode, seat));
+    const steps = this.#options.steps(source.mode, bitrateKbpsLeast(source.mode, seat));
     const stream = ({ mode, encoder, why: whyNow }: Running) => ({
       gameId: seat.gameId,
       title: seat.title,
