@@ -92,6 +92,8 @@ describe("imports", () => {
 /** Files that decide: no clock, no randomness, no waiting of their own. */
 const cores = [
   "src/contracts/input.ts",
+  "src/contracts/latency-verdict.ts",
+  "src/contracts/receipts.ts",
   "src/contracts/protocol-document.ts",
   "src/orchestrator/vm/lifecycle.ts",
   "src/orchestrator/vm/reconcile.ts",

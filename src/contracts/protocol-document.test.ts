@@ -15,7 +15,7 @@ it("a page without the marks has no generated part", () => {
 
 it("every message, limit and close code is told of, and every field of a message", () => {
   const sections = protocolSections();
-  const named = ["hello", "offer", "bye", "progress", "welcome", "ice-servers", "join", "refused", "session"];
+  const named = ["hello", "offer", "bye", "report", "progress", "welcome", "ice-servers", "join", "refused", "session"];
   for (const name of named) expect(sections).toContain(`**\`${name}\`**`);
   for (const code of Object.values(closeCodes)) expect(sections).toContain(`| ${code} |`);
   for (const limit of Object.values(signallingLimits)) expect(sections).toContain(`| ${limit.toLocaleString("en")} |`);
@@ -23,4 +23,6 @@ it("every message, limit and close code is told of, and every field of a message
   expect(sections).toContain("| `iceServers[].urls` | array of strings |");
   expect(sections).toContain("| `proof.jti` | string | Of a genuine ticket");
   expect(sections).toContain("| `message` | the message `offer` or the message `candidate` |");
+  expect(sections).toContain("| `recent.jitterMs` | number, 0–60000 |");
+  expect(sections).toContain("| 5–8 | u32 | rtpTimestamp |");
 });

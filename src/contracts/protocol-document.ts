@@ -2,6 +2,7 @@
 // from the schemas and tables that the program runs by. It cannot say anything the sockets do not do.
 import * as z from "zod";
 import { type Field, fieldBytes, inputHeaderBytes, inputLayout, isStateKind, keepalive, keyCodes } from "./input.js";
+import { receiptInputLayout, receiptLayout } from "./receipts.js";
 import { rumbleBytes, rumbleKind, rumbleLayout } from "./rumble.js";
 import { closeCodes, fromAgent, fromPlayer, hello, signallingLimits, toAgent, toPlayer } from "./signalling.js";
 
@@ -94,6 +95,10 @@ export function protocolSections(): string {
     ),
     "## Input messages",
     ...inputSections(),
+    "## Receipts of frames",
+    layoutTable(receiptLayout),
+    "Then, as often as `inputs` says:",
+    layoutTable(receiptInputLayout),
   ].join("\n\n");
 }
 
@@ -181,6 +186,16 @@ function inputSections(): string[] {
 
 const fieldWords = (fields: readonly Field[]) =>
   fields.map(({ name, type, meaning }) => `${type} ${name}: ${meaning}`).join("; ");
+
+/** The fields of a binary message, or of a part of one, by where they stand in it. */
+function layoutTable(fields: readonly Field[]): string {
+  const rows = fields.map(({ name, type, meaning }, i) => {
+    const from = fieldBytes(fields.slice(0, i));
+    const to = fieldBytes(fields.slice(0, i + 1)) - 1;
+    return [from === to ? `${from}` : `${from}–${to}`, type, name, meaning];
+  });
+  return table(["bytes", "type", "field", ""], rows);
+}
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;

@@ -4,6 +4,7 @@
 // nothing: it checks that a ticket is genuine, the agent consumes its `jti` and hands out the resume secret.
 import * as z from "zod";
 import { pointerMode, videoMode } from "./catalog.js";
+import { latencyReport } from "./latency.js";
 import { lineState, received, seq } from "./line.js";
 import { sessionId } from "./orchestrator.js";
 import { problemDocument } from "./problems.js";
@@ -100,6 +101,9 @@ export const fromPlayer = z.discriminatedUnion("type", [
   candidate.extend(numbered).describe(candidate.description!),
   z.strictObject({ type: z.literal("bye"), ...numbered }).describe("The player ends the session"),
   z.strictObject({ type: z.literal("ack"), received }).describe("To the machine, for what is numbered"),
+  z
+    .strictObject({ type: z.literal("report"), ...latencyReport.shape })
+    .describe("How long things take at the player's, every 5 s while media flows; for people and metrics"),
   z.strictObject({ type: z.literal("ping") }).describe("Answered by `pong`"),
 ]);
 export type FromPlayer = z.infer<typeof fromPlayer>;

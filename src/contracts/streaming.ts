@@ -1,11 +1,24 @@
 // The streaming role's surface: two HTTP endpoints, and three WebSockets whose messages are signalling.ts.
 import * as z from "zod";
+import { latencyReport } from "./latency.js";
+import { verdict } from "./latency-verdict.js";
 import { sessionId } from "./orchestrator.js";
 import { route } from "./route.js";
 import { streamUrls, ticket } from "./session.js";
 
 const base = "/api/streaming/v1";
 const sessionParams = z.object({ sessionId });
+
+/** As the player's page reports it: figures are its word, the verdict is drawn from them here. */
+export const streamLatency = z
+  .object({
+    reportedAt: z.iso.datetime(),
+    ageMs: z.int().describe("Since then; the page reports every 5 s while media flows"),
+    verdict,
+    ...latencyReport.shape,
+  })
+  .meta({ id: "StreamLatency" });
+export type StreamLatency = z.infer<typeof streamLatency>;
 
 export const streamStatus = z
   .object({
@@ -16,6 +29,7 @@ export const streamStatus = z
     vmId: z.string().nullable(),
     players: z.int().describe("Signalling sockets open for the session, at all nodes that answered"),
     since: z.iso.datetime().nullable(),
+    latency: streamLatency.nullable().describe("From input to picture; null: no player on this node has reported yet"),
   })
   .meta({ id: "StreamStatus" });
 export type StreamStatus = z.infer<typeof streamStatus>;

@@ -1,5 +1,6 @@
 // What operators see of the relay.
-import { Counter, Gauge, type Registry, Tally } from "../platform/metrics.js";
+import { verdictKind } from "../contracts/latency-verdict.js";
+import { Counter, Gauge, Histogram, type Registry, Tally } from "../platform/metrics.js";
 
 export class StreamingMetrics {
   readonly open: Gauge<"kind">;
@@ -15,6 +16,8 @@ export class StreamingMetrics {
   /** Control input to another node, and from one; of `nodeMessages`. */
   readonly nodeInput = { out: new Tally(), in: new Tally() };
   readonly nodeDropped: Counter<"reason">;
+  readonly latency: Histogram<"stage" | "percentile">;
+  readonly verdicts: Counter<"verdict">;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -76,6 +79,20 @@ export class StreamingMetrics {
       labelNames: ["reason"],
       registers,
     });
+    this.latency = new Histogram({
+      name: "hotseat_streaming_latency_seconds",
+      help: "From input to picture, by stage: percentiles of the last 10 s, as each player's page reports them every 5 s",
+      labelNames: ["stage", "percentile"],
+      buckets: [0.001, 0.005, 0.01, 0.02, 0.033, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5],
+      registers,
+    });
+    this.verdicts = new Counter({
+      name: "hotseat_streaming_latency_verdicts_total",
+      help: "Latency reports of players' pages, by what their figures mean",
+      labelNames: ["verdict"],
+      registers,
+    });
+    for (const verdict of verdictKind.options) this.verdicts.inc({ verdict }, 0);
     for (const kind of ["signalling", "control", "agent"] as const) this.open.set({ kind }, 0);
   }
 }

@@ -16,6 +16,7 @@ import {
 } from "../../src/contracts/signalling.js";
 import { streamingRoutes, streamingSockets } from "../../src/contracts/streaming.js";
 import { fillPath } from "../../src/platform/client.js";
+import { until } from "../support/hotseat.js";
 import { type Ground, openGround, openStage, type Stage, type StageOptions } from "./session-stage.js";
 
 let ground: Ground;
@@ -105,6 +106,48 @@ describe("a player's way in", () => {
     agent.report(session.sessionId, "connected");
     await watcher.until(session.sessionId, "ACTIVE");
     expect(await statusOf(session.sessionId)).toMatchObject({ connection: "connected", vmId: "vm-1", players: 1 });
+  });
+
+  it("leads to a status that says what its page has measured, how old that is and what it means", async () => {
+    await open();
+    const { session, player } = await playing();
+    expect(await statusOf(session.sessionId)).toMatchObject({ latency: null });
+    const stages = { total: { p50: 48, p95: 71, p99: 90.5 }, encode: { p50: 19, p95: 24, p99: 25 } };
+    const recent = {
+      inputs: 12,
+      frames: 500,
+      skipped: 90,
+      heldBack: 0,
+      stages,
+      fps: 60,
+      jitterMs: 3,
+      rttMs: null,
+      lossRatio: 0,
+    };
+    const measured = { inputs: 30, frames: 2_000, skipped: 90, heldBack: 0, stages };
+    const report = { type: "report", control: "data-channel", recent, session: measured } as const;
+    player.say(report);
+    const { latency } = await until("the status has it", async () => {
+      const status = await statusOf(session.sessionId);
+      return status.latency === null ? undefined : status;
+    });
+    expect(latency).toMatchObject({
+      control: "data-channel",
+      recent,
+      session: measured,
+      verdict: { kind: "encoder", detail: "encoder over budget: 24 ms of 16.7" },
+    });
+    expect(latency!.ageMs).toBeLessThan(20_000);
+    expect(Date.parse(latency!.reportedAt)).toBeLessThanOrEqual(Date.now());
+
+    player.say({ ...report, recent: null });
+    player.say({ type: "ping" });
+    await player.next("pong");
+    expect((await statusOf(session.sessionId)).latency?.recent, "a second report within the same second").toEqual(
+      recent,
+    );
+    player.say({ ...report, session: { ...measured, frames: -1 } });
+    expect(await player.closed).toBe(closeCodes.badMessage);
   });
 
   it("starts before there is a seat: the place in the queue, then the connecting, then the welcome", async () => {

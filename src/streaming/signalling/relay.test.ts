@@ -57,6 +57,22 @@ describe("signalling", () => {
     expect(toTheAgent(outgoing)).toEqual(["join"]);
   });
 
+  it("passes an accepted player's latency report on, also while the agent's link is away, and nobody else's", () => {
+    const session = {
+      inputs: 1,
+      frames: 600,
+      skipped: 0,
+      heldBack: 0,
+      stages: { total: { p50: 31, p95: 40, p99: 52 } },
+    };
+    const latency = { control: "data-channel" as const, recent: null, session };
+    const report: Incoming = { type: "player", message: { type: "report", ...latency } };
+    const passed = { to: "status", latency };
+    expect(play([...untilJoined, report]).last).toEqual(passed);
+    expect(play([...untilJoined, down(), report]).last).toEqual(passed);
+    expect(play([hello, admitted(sessionOn("vm-1")), report]).outgoing).not.toContainEqual(passed);
+  });
+
   it("waits for the agent's link when the seat is there first", () => {
     const early = play([hello, admitted(sessionOn("vm-1"))], "signalling", ["vm-1"]);
     expect(toTheAgent(early.outgoing)).toEqual([]);

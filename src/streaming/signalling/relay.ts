@@ -13,6 +13,7 @@
 // What is numbered (contracts/line.ts) passes in the order it came; what is lost here, with this process or on a link,
 // the ends say again: we only see to it that they learn of every break. What a player of version 1 says is held and
 // ordered here.
+import type { LatencyReport } from "../../contracts/latency.js";
 import { Problem, type ProblemType } from "../../contracts/problems.js";
 import type { ConnectionReport, IceServer, Session } from "../../contracts/session.js";
 import {
@@ -57,7 +58,8 @@ export type Outgoing =
   | { readonly to: "player"; readonly message: ToPlayer }
   | { readonly to: "player"; readonly close: number; readonly reason: string }
   | { readonly to: "agent"; readonly vmId: string; readonly message: ToAgent }
-  | { readonly to: "session"; readonly report: ConnectionReport };
+  | { readonly to: "session"; readonly report: ConnectionReport }
+  | { readonly to: "status"; readonly latency: LatencyReport };
 
 /** What the rules need to know of the world. */
 export interface Surroundings {
@@ -265,6 +267,12 @@ function hearPlayer(connection: Connection, message: FromPlayer): Step {
       return hearAck(connection, message.received);
     case "bye":
       return bye(connection, message.seq);
+    case "report": {
+      // Whoever was never accepted has no stream to tell of.
+      if (connection.accepted === null) return stay(connection);
+      const { type: _, ...latency } = message;
+      return { connection, outgoing: [{ to: "status", latency }] };
+    }
   }
 }
 

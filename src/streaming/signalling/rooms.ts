@@ -25,6 +25,7 @@ import type { Log } from "../../platform/log.js";
 import type { Agents } from "../agents/agents.js";
 import type { Reports } from "../agents/reports.js";
 import type { StreamingMetrics } from "../metrics.js";
+import { LatencyReports } from "../sessions/latency-reports.js";
 import { type Connection, isProved, openConnection, type PlayersLine, type Proof } from "./connection.js";
 import { type AgentAnswer, type Incoming, type Outgoing, type Refusal, relay } from "./relay.js";
 import { type OpenSocket, openSocket, type SocketLimits } from "./socket.js";
@@ -81,6 +82,7 @@ export class Rooms implements Disposable {
   readonly #rooms = new Map<string, Set<Player>>();
   readonly #byConnection = new Map<string, Player>();
   readonly #waiters: Waiters;
+  readonly #latency: LatencyReports;
 
   constructor(private readonly deps: RoomsDeps) {
     const { waiterGoneMs } = deps.limits;
@@ -91,6 +93,7 @@ export class Rooms implements Disposable {
       deps.reports.report(sessionId, { vmId: null, state: "left", detail });
     };
     this.#waiters = new Waiters({ waiterGoneMs, left });
+    this.#latency = new LatencyReports(deps.metrics);
   }
 
   /** Takes a socket of which nothing is proved yet. */
@@ -169,7 +172,8 @@ export class Rooms implements Disposable {
   /** How the session's player is connected, as far as this node and the session service know. */
   status({ sessionId, status, vmId, joinedAt }: Session): StreamStatus {
     const players = this.#signalling(sessionId);
-    const answer = { sessionId, vmId, players: players.length };
+    const latency = this.#latency.of(sessionId, this.deps.clock.now());
+    const answer = { sessionId, vmId, players: players.length, latency };
     if (status === "ACTIVE") return { ...answer, connection: "connected", since: joinedAt };
     if (status === "DISCONNECTED") return { ...answer, connection: "disconnected", since: joinedAt };
     const newest = players.at(-1);
@@ -272,7 +276,10 @@ export class Rooms implements Disposable {
     this.#byConnection.delete(connectionId);
     const room = this.#rooms.get(sessionId);
     room?.delete(player);
-    if (room?.size === 0) this.#rooms.delete(sessionId);
+    if (room?.size === 0) {
+      this.#rooms.delete(sessionId);
+      this.#latency.forget(sessionId);
+    }
     if (channel === "signalling") this.#waiters.left(player.connection, ![...(room ?? [])].some(isWaiting));
   }
 
@@ -291,10 +298,11 @@ export class Rooms implements Disposable {
   }
 
   #carryOut({ connection, socket }: Player, item: Outgoing): void {
-    const { agents, reports, metrics, log } = this.deps;
+    const { agents, reports, metrics, clock, log } = this.deps;
     const { sessionId, channel } = connection;
     if (item.to === "agent") agents.send(item.vmId, item.message);
     else if (item.to === "session") reports.report(sessionId, item.report);
+    else if (item.to === "status") this.#latency.hear(sessionId, item.latency, clock.now());
     else if ("message" in item) {
       if (socket.send(item.message)) metrics.relayed.inc({ to: "player", type: item.message.type });
     } else {
