@@ -8,7 +8,8 @@ import * as z from "zod";
 /** @param {string} dist where the contracts have been built to */
 export async function playerTypes(root, dist) {
   const contract = (name) => import(pathToFileURL(join(dist, "contracts", name)).href);
-  const [session, signalling, input] = await Promise.all(["session.js", "signalling.js", "input.js"].map(contract));
+  const names = ["session.js", "signalling.js", "input.js", "latency.js", "latency-verdict.js"];
+  const [session, signalling, input, latency, verdict] = await Promise.all(names.map(contract));
   const schemas = {
     KeyCode: z.enum(input.keyCodes),
     EndReason: session.endReason,
@@ -16,6 +17,8 @@ export async function playerTypes(root, dist) {
     Ticket: session.ticket,
     Progress: signalling.progress,
     StreamInfo: signalling.streamInfo,
+    RecentLatency: latency.recentLatency,
+    Verdict: verdict.verdict,
   };
   const api = readFileSync(join(root, "src/player/api.ts"), "utf8");
   const named = /^export type \{ (.*) \};\n/m.exec(api)[1].split(", ");
@@ -41,6 +44,10 @@ function typeOf(schema, definitions = schema.$defs) {
   if (Array.isArray(schema.type)) return schema.type.join(" | ");
   if (["string", "number", "boolean", "null"].includes(schema.type)) return schema.type;
   if (schema.type !== "object") throw new Error(`no TypeScript for ${JSON.stringify(schema)}`);
+  if (schema.propertyNames !== undefined) {
+    const named = inner(schema.propertyNames);
+    return `{ readonly [Name in ${named}]?: ${inner(schema.additionalProperties)} }`;
+  }
   const required = new Set(schema.required);
   const fields = Object.entries(schema.properties).map(
     ([name, field]) => `readonly ${name}${required.has(name) ? "" : "?"}: ${inner(field)}`,

@@ -352,5 +352,9 @@ function flag(value: number): boolean {
   return value === 1;
 }
 
+/** The sequence number of an input message that has been decoded before. */
+export const seqOf = (message: Uint8Array): number =>
+  new DataView(message.buffer, message.byteOffset, message.byteLength).getUint32(1, true);
+
 /** Whether sequence number `a` was sent after `b` (serial number arithmetic, RFC 1982). */
 export const isNewer = (a: number, b: number): boolean => a !== b && (a - b) >>> 0 < 0x8000_0000;

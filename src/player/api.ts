@@ -1,10 +1,12 @@
 // What an integrator's page sees of the player SDK. Types only: the build makes player.d.ts of this file and of the schemas
 // whose types it names, so that a page written in TypeScript needs nothing else (scripts/player-types.mjs).
 import type { KeyCode } from "../contracts/input.js";
+import type { RecentLatency } from "../contracts/latency.js";
+import type { Verdict } from "../contracts/latency-verdict.js";
 import type { EndReason, StreamUrls, Ticket } from "../contracts/session.js";
 import type { Progress, StreamInfo } from "../contracts/signalling.js";
 
-export type { EndReason, KeyCode, Progress, StreamInfo, StreamUrls, Ticket };
+export type { EndReason, KeyCode, Progress, RecentLatency, StreamInfo, StreamUrls, Ticket, Verdict };
 
 /** A right to play: a ticket the first time, the `resume` secret of an earlier `welcome` after a page reload. */
 export type Credential = { readonly ticket: string } | { readonly resume: string };
@@ -99,4 +101,8 @@ export interface PlayerStats {
   readonly lossRatio: number;
   /** Seconds of sound weighted by loudness (`totalAudioEnergy`): grows when something is heard. */
   readonly audioEnergy: number;
+  /** Where the time from input to picture went in the last 10 s, by stage; null while the machine's receipts do not arrive. */
+  readonly latency: RecentLatency | null;
+  /** What that means, in words. */
+  readonly verdict: Verdict;
 }

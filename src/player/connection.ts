@@ -21,6 +21,8 @@ export interface ConnectionHandlers {
   track(track: MediaStreamTrack): void;
   /** What the machine says on the input channel. */
   rumble(bytes: Uint8Array): void;
+  /** What the machine says on the state channel: receipts of frames. */
+  receipt(bytes: Uint8Array): void;
   connected(): void;
   /** No packets for some seconds (`wayLost`), or the machine closed its end; `connected` or `failed` follows. */
   interrupted(wayLost: boolean): void;
@@ -55,6 +57,8 @@ export class Connection {
     this.state = this.#peer.createDataChannel("state", { ordered: false, maxRetransmits: 0 });
     this.input.binaryType = "arraybuffer";
     this.input.onmessage = ({ data }) => data instanceof ArrayBuffer && handlers.rumble(new Uint8Array(data));
+    this.state.binaryType = "arraybuffer";
+    this.state.onmessage = ({ data }) => data instanceof ArrayBuffer && handlers.receipt(new Uint8Array(data));
     this.input.onclose = () => this.#lostTouch(channelClosedMsMax, false);
     this.#peer.ontrack = ({ track, receiver }) => {
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
@@ -125,7 +129,7 @@ export class Connection {
   close(): void {
     clearTimeout(this.#deadline);
     clearInterval(this.#keepalive);
-    this.input.onclose = this.input.onmessage = null;
+    this.input.onclose = this.input.onmessage = this.state.onmessage = null;
     this.#peer.ontrack = this.#peer.onicecandidate = this.#peer.onconnectionstatechange = null;
     this.#peer.close();
   }

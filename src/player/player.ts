@@ -10,6 +10,8 @@
 // secret from `welcome` to survive a reload.
 import "./no-eval.js";
 import type { KeyCode } from "../contracts/input.js";
+import { latencyLimits } from "../contracts/latency.js";
+import { verdictOf } from "../contracts/latency-verdict.js";
 import { decodeRumble, type Rumble, RumbleFormatError } from "../contracts/rumble.js";
 import type { IceServer } from "../contracts/session.js";
 import type { StreamInfo } from "../contracts/signalling.js";
@@ -18,7 +20,8 @@ import { Connection, type ConnectionFailure, playsH264 } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { Devices } from "./input/devices.js";
 import { InputSender } from "./input/sender.js";
-import { InputWays } from "./input/ways.js";
+import { InputWays, type Transport } from "./input/ways.js";
+import { Latency } from "./latency/latency.js";
 import { Nodes } from "./nodes.js";
 import { recoveryFor, retryDelayMs, retryLimits } from "./recovery.js";
 import { type Heard, SignallingClient } from "./signalling-client.js";
@@ -49,6 +52,7 @@ class PlayerSession implements Player {
   readonly #signalling: SignallingClient;
   readonly #ways: InputWays;
   readonly #devices: Devices;
+  readonly #latency = new Latency();
   readonly #sound = new Sound(() => this.#events.emit("soundBlocked", {}));
   readonly #closed = new AbortController();
   rumble = true;
@@ -72,6 +76,8 @@ class PlayerSession implements Player {
   /** Whether a fresh ticket was asked for since the last welcome. */
   #renewed = false;
   #lastSample: StatsSample | null = null;
+  #reportedAtMs = Number.NEGATIVE_INFINITY;
+  #transport: Transport | null = null;
 
   constructor(target: Target, options: PlayerOptions) {
     const { urls } = target;
@@ -92,7 +98,11 @@ class PlayerSession implements Player {
       resume: () => ("resume" in this.#credential ? this.#credential.resume : ""),
       ready: (transport) => this.#inputReady(transport),
     });
-    const sender = new InputSender(() => this.#ways.current);
+    const sender = new InputSender(
+      () => this.#ways.current,
+      undefined,
+      (seq) => this.#latency.sent(seq),
+    );
     this.#devices = new Devices({
       video: options.video,
       send: sender.send,
@@ -119,6 +129,7 @@ class PlayerSession implements Player {
     const changed = () => kind !== (kind = network?.type) && this.#replace();
     network?.addEventListener("change", changed, { signal });
     this.#devices.listen(this.#closed.signal);
+    this.#latency.watch(this.#options.video, this.#closed.signal);
   }
 
   on<Name extends keyof PlayerEvents>(name: Name, listener: (event: PlayerEvents[Name]) => void): () => void {
@@ -245,6 +256,9 @@ class PlayerSession implements Player {
           if (!this.#everConnected) this.#show(track);
         },
         rumble: (bytes) => this.#rumbles(bytes),
+        receipt: (bytes) => {
+          if (connection === this.#connection) this.#latency.received(bytes);
+        },
         connected: () => this.#connected(connection),
         interrupted: (wayLost) => this.#interrupted(connection, wayLost),
         failed: (why) => this.#connectionFailed(connection, why),
@@ -282,6 +296,7 @@ class PlayerSession implements Player {
       this.#spare = null;
       this.#connection = connection;
       this.#lastSample = null;
+      this.#latency.restart();
     } else this.#dropSpare();
     if (this.#everConnected && connection !== this.#shown) for (const track of connection.tracks) this.#show(track);
     this.#shown = connection;
@@ -312,7 +327,8 @@ class PlayerSession implements Player {
     if (this.#signalling.isWelcome) this.#negotiate();
   }
 
-  #inputReady(transport: "data-channel" | "websocket"): void {
+  #inputReady(transport: Transport): void {
+    this.#transport = transport;
     this.#devices.begin();
     this.#events.emit("control", { transport });
   }
@@ -401,15 +417,20 @@ class PlayerSession implements Player {
     if (connection !== this.#connection) return;
     const before = this.#lastSample;
     this.#lastSample = sample(report.values(), performance.now());
-    const stats = before === null ? null : rates(before, this.#lastSample);
-    if (stats === null) return;
+    const path = before === null ? null : rates(before, this.#lastSample);
+    if (path === null) return;
     // The machine sends a picture or sound all the time: ICE would notice seconds later that the way is gone.
-    if (stats.bitrateKbps > 0 && this.#silent) this.#connected(connection);
-    else if (stats.bitrateKbps === 0) {
+    if (path.bitrateKbps > 0 && this.#silent) this.#connected(connection);
+    else if (path.bitrateKbps === 0) {
       this.#silent = true;
       this.#interrupted(connection, true);
     }
-    this.#events.emit("stats", stats);
+    const measured = { control: this.#transport, recent: this.#latency.recent(path) };
+    this.#events.emit("stats", { ...path, latency: measured.recent, verdict: verdictOf(measured) });
+    const nowMs = performance.now();
+    if (nowMs - this.#reportedAtMs < latencyLimits.reportMs - statsMs / 2) return;
+    this.#reportedAtMs = nowMs;
+    this.#signalling.report({ type: "report", ...measured, session: this.#latency.session });
   }
 
   #dropSpare(): void {
@@ -422,6 +443,7 @@ class PlayerSession implements Player {
     this.#connection?.close();
     this.#connection = null;
     this.#lastSample = null;
+    this.#latency.restart();
   }
 
   #fail(kind: ProblemKind, detail: string | null): void {

@@ -116,6 +116,11 @@ export class SignallingClient {
     return line.lastSaid;
   }
 
+  /** It is about now: said by the socket there is, or not at all. */
+  report(report: Extract<FromPlayer, { type: "report" }>): void {
+    this.#write(report);
+  }
+
   close(): void {
     this.#drop();
   }

@@ -34,6 +34,7 @@ class NotingGame implements GameSource {
 /** A viewer that keeps what it gets, and tells when it has enough. */
 class KeepingViewer implements Viewer {
   readonly pictures: { unit: AccessUnit; timestamp: number }[] = [];
+  readonly receipts: Parameters<Viewer["sendReceipt"]>[0][] = [];
   readonly soundTimestamps: number[] = [];
   readonly #waiting = new Set<() => void>();
   room = true;
@@ -47,6 +48,9 @@ class KeepingViewer implements Viewer {
   sendPicture(unit: AccessUnit, timestamp: number): void {
     this.pictures.push({ unit, timestamp });
     for (const look of this.#waiting) look();
+  }
+  sendReceipt(receipt: Parameters<Viewer["sendReceipt"]>[0]): void {
+    this.receipts.push(receipt);
   }
   sendSound(_payload: Buffer, timestamp: number): void {
     this.soundTimestamps.push(timestamp);
@@ -108,6 +112,39 @@ describe("the pipeline", () => {
     expect(viewer.soundTimestamps.length).toBeGreaterThan(3);
     expect(viewer.soundTimestamps.every((timestamp) => timestamp % 480 === 0)).toBe(true);
     await pipeline.close();
+  });
+
+  it("sends a receipt after each picture: the inputs it is the first to show, and how long each step took", async () => {
+    const { pipeline } = await opened();
+    const viewer = new KeepingViewer();
+    pipeline.playFor(viewer);
+    await viewer.has(3);
+    pipeline.inputArrived(7, performance.now());
+    pipeline.inputArrived(8, performance.now());
+    await viewer.has(6);
+    pipeline.pause();
+    pipeline.playFor(viewer);
+    const again = viewer.pictures.length;
+    await viewer.has(again + 2);
+    await pipeline.close();
+    expect(viewer.receipts.length).toBeGreaterThanOrEqual(again + 1);
+    for (const [i, receipt] of viewer.receipts.entries()) {
+      const { unit, timestamp } = viewer.pictures[i]!;
+      expect(receipt).toMatchObject({ rtpTimestamp: timestamp, keyframe: unit.keyframe, bytes: unit.bytes.length });
+      expect(receipt).toMatchObject({ fps: mode.fps, bitrateKbps: 2_000 });
+      expect(receipt.encodeUs).toBeGreaterThan(100);
+      expect(receipt.drawUs).toBeGreaterThanOrEqual(0);
+    }
+    const shown = viewer.receipts.flatMap(({ inputs }) => inputs);
+    expect(shown.map(({ seq }) => seq)).toEqual([7, 8]);
+    const waits = shown.map(({ waitUs }) => waitUs);
+    expect(waits[0]).toBeGreaterThanOrEqual(waits[1]!);
+    expect(waits[1]).toBeGreaterThan(0);
+    const { inputs, newestInput } = viewer.receipts.find((receipt) => receipt.inputs.length > 0)!;
+    expect([inputs.length, newestInput]).toEqual([2, 8]);
+    const before = viewer.receipts.slice(0, again).at(-1)!;
+    expect([before.newestInput, viewer.receipts[again]!.newestInput], "another player begins anew").toEqual([8, 0]);
+    expect(viewer.receipts[again]!.skipped, "a pause skips nothing").toBeLessThan(3);
   });
 
   it("stops the game's time while nobody watches", async () => {
@@ -174,6 +211,8 @@ describe("the pipeline", () => {
     viewer.room = true;
     await viewer.has(viewer.pictures.length + 1);
     expect(source.drawnAtMs[drawn]! - source.drawnAtMs[drawn - 1]!).toBeGreaterThan(90);
+    const told = viewer.receipts.filter(({ heldBack }) => heldBack > 0);
+    expect(told.map(({ heldBack }) => heldBack >= 10)).toEqual([true]);
     await pipeline.close();
   });
 

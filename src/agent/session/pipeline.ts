@@ -8,6 +8,7 @@
 // machine sustains both fit well within a frame (measured at 720p60: 5 ms to encode of 16.7).
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { VideoMode } from "../../contracts/catalog.js";
+import type { FrameReceipt } from "../../contracts/receipts.js";
 import { OpusEncoder, soundFrameMs, soundFrameSamples } from "../audio/opus-encoder.js";
 import { worthNewBitrate } from "../encode/bitrate-changes.js";
 import { type Load, MachineLoad } from "../encode/machine-load.js";
@@ -23,6 +24,7 @@ import {
 } from "../encode/video-encoder.js";
 import type { GameSource } from "../games/game-source.js";
 import { KeyframeRequests, keyframeGapMsMin } from "../webrtc/keyframe-requests.js";
+import { FrameInputs } from "./frame-inputs.js";
 import { nextTick, piecesDue } from "./pacing.js";
 
 /** Who gets what the pipeline makes. */
@@ -30,6 +32,8 @@ export interface Viewer {
   /** Whether a frame made now would get through. */
   hasRoom(nowMs: number): boolean;
   sendPicture(unit: AccessUnit, timestamp: number, nowMs: number): void;
+  /** Of the picture just sent, which was encoded at `encodedMs`: until its last packet has left it is being sent. */
+  sendReceipt(receipt: Omit<FrameReceipt, "sendUs">, encodedMs: number): void;
   sendSound(payload: Buffer, timestamp: number, nowMs: number): void;
 }
 
@@ -75,11 +79,14 @@ export class Pipeline {
   readonly #sound: OpusEncoder;
   readonly #keyframes = new KeyframeRequests(keyframeGapMsMin);
   readonly #originMs = performance.now();
+  readonly #inputs = new FrameInputs();
   #viewer: Viewer | null = null;
   #broken = false;
   #playing: Promise<void> | null = null;
   #soundTimer: NodeJS.Timeout | null = null;
   #lastTick = -1;
+  /** Frames since the last receipt. */
+  #leftOut = { skipped: 0, heldBack: 0 };
   #soundPieces = 0;
   #gameMs = 0;
   #bitrateKbps: number;
@@ -128,6 +135,7 @@ export class Pipeline {
   playFor(viewer: Viewer): void {
     if (this.#broken) return;
     this.#viewer = viewer;
+    this.#inputs.restart();
     this.#keyframes.requestNow();
     this.#load.reset();
     this.#playing ??= this.#play();
@@ -138,6 +146,11 @@ export class Pipeline {
   pause(): void {
     this.#viewer = null;
     this.#source.rest?.();
+  }
+
+  /** For the receipts: an input has been given to the game. */
+  inputArrived(seq: number, nowMs: number): void {
+    this.#inputs.arrived(seq, nowMs);
   }
 
   requestKeyframe(): void {
@@ -173,6 +186,9 @@ export class Pipeline {
   async #play(): Promise<void> {
     try {
       let lastMs = performance.now();
+      // What was due while nobody watched was not skipped.
+      this.#lastTick = this.#tickAt(lastMs);
+      this.#leftOut = { skipped: 0, heldBack: 0 };
       while (this.#viewer !== null) lastMs = await this.#playFrame(lastMs);
     } catch (error) {
       this.#fail(error);
@@ -186,12 +202,17 @@ export class Pipeline {
     const grid = { originMs: this.#originMs, periodMs: 1000 / this.#mode.fps };
     const askedMs = performance.now();
     const tick = nextTick(grid, this.#lastTick, askedMs);
+    this.#leftOut.skipped += tick.index - this.#lastTick - 1;
     await waitUntil(tick.dueMs);
     this.#lastTick = tick.index;
     const nowMs = performance.now();
     // The path is full: this frame would be lost, or late; the game's time goes on, into the next one.
-    if (this.#viewer?.hasRoom(nowMs) === false) return lastMs;
+    if (this.#viewer?.hasRoom(nowMs) === false) {
+      this.#leftOut.heldBack++;
+      return lastMs;
+    }
     this.#gameMs += nowMs - lastMs;
+    const inputs = this.#inputs.take(nowMs);
     await this.#source.draw(this.#picture, this.#gameMs);
     await this.#scaler?.scale();
     const timestamp = Math.round(((nowMs - this.#originMs) * videoClockRate) / 1000);
@@ -200,7 +221,11 @@ export class Pipeline {
     const unit = await this.#encoder.encode(timestamp, this.#keyframes.take(nowMs));
     const encodedMs = performance.now();
     // Who came in meanwhile could not decode it: theirs begins with the next frame, a keyframe.
-    if (viewer === this.#viewer) viewer?.sendPicture(unit, timestamp, encodedMs);
+    if (viewer === this.#viewer && viewer !== null) {
+      viewer.sendPicture(unit, timestamp, encodedMs);
+      const made = { drawUs: (drawnMs - nowMs) * 1000, encodeUs: (encodedMs - drawnMs) * 1000 };
+      this.#sendReceipt(viewer, unit, { ...inputs, ...made, rtpTimestamp: timestamp >>> 0 }, encodedMs);
+    }
     const late = tick.dueMs <= askedMs;
     this.#measure({ late, workMs: encodedMs - nowMs, encodeMs: encodedMs - drawnMs }, encodedMs);
     return nowMs;
@@ -213,6 +238,22 @@ export class Pipeline {
     this.#stepping.load(load, nowMs);
   }
 
+  #sendReceipt(
+    viewer: Viewer,
+    unit: AccessUnit,
+    frame: Pick<FrameReceipt, "rtpTimestamp" | "newestInput" | "inputs" | "drawUs" | "encodeUs">,
+    encodedMs: number,
+  ): void {
+    const { keyframe, bytes } = unit;
+    const aims = { fps: this.#mode.fps, bitrateKbps: this.#bitrateKbps };
+    viewer.sendReceipt({ ...frame, ...this.#leftOut, ...aims, keyframe, bytes: bytes.length }, encodedMs);
+    this.#leftOut = { skipped: 0, heldBack: 0 };
+  }
+
+  #tickAt(nowMs: number): number {
+    return Math.floor(((nowMs - this.#originMs) * this.#mode.fps) / 1000);
+  }
+
   /** Another size or rate is another encoder (6–10 ms), and begins with a keyframe. */
   async #changeMode(mode: VideoMode): Promise<void> {
     const whole = mode.width === this.#source.mode.width && mode.height === this.#source.mode.height;
@@ -221,7 +262,7 @@ export class Pipeline {
     await this.#encoder.change({ mode, picture: scaler?.picture ?? this.#picture });
     this.#scaler = scaler;
     this.#mode = mode;
-    this.#lastTick = Math.floor(((performance.now() - this.#originMs) * mode.fps) / 1000);
+    this.#lastTick = this.#tickAt(performance.now());
     this.#keyframes.requestNow();
     this.#load.reset();
     await scalerBefore?.close();

@@ -4,6 +4,7 @@
 // player holds is released into the game when the connection ends or is taken over. The game stands still while nobody
 // plays. A connection that never comes up, or falls silent, is given up (liveness.ts). Offers that cannot be answered
 // are refused, not fatal.
+import { seqOf } from "../../contracts/input.js";
 import type { IceServer } from "../../contracts/session.js";
 import { type IceCandidate, sdp } from "../../contracts/signalling.js";
 import type { GameSource } from "../games/game-source.js";
@@ -202,6 +203,7 @@ export class Session {
     if (events.length === 0) return;
     for (const event of events) this.#options.source.input(event);
     this.#inputAtMs = performance.now();
+    this.#options.pipeline.inputArrived(seqOf(bytes), this.#inputAtMs);
     this.#idle = false;
   }
 

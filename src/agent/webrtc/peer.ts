@@ -1,6 +1,6 @@
 // One WebRTC connection to a browser, by libdatachannel: the browser offers, we answer; video and sound go out as RTP
 // we packetise ourselves, input comes in on two data channels the browser opens ("input": ordered and reliable,
-// "state": unordered, never repeated), rumble goes back on "input".
+// "state": unordered, never repeated). Rumble goes back on "input", receipts of frames on "state".
 //
 // The order of calls is the one that works: remote description, then tracks with the
 // browser's own payload types, then the answer. An agent that offers loses a race of DTLS against its fingerprint.
@@ -9,6 +9,7 @@
 // inside worker threads: main thread of a process only.
 import { randomInt } from "node:crypto";
 import { Audio, type DataChannel, PeerConnection, type Track, Video } from "node-datachannel";
+import { encodeReceipt, type FrameReceipt, receiptBytesMax } from "../../contracts/receipts.js";
 import { encodeRumble, type Rumble } from "../../contracts/rumble.js";
 import type { IceCandidate } from "../../contracts/signalling.js";
 import { type AccessUnit, videoClockRate } from "../encode/video-encoder.js";
@@ -46,6 +47,7 @@ export interface PeerEvents {
 const cname = "hotseat";
 const reportMs = 1_000;
 const closeMsMax = 500;
+const receiptsMax = 8;
 /** SCTP packets that fit where our RTP fits. */
 const mtu = 1_280;
 const opusParameters = "minptime=10;useinbandfec=0;stereo=1;sprop-stereo=1";
@@ -59,6 +61,10 @@ export class Peer {
   readonly #connection: PeerConnection;
   readonly #events: PeerEvents;
   readonly #channels = new Set<DataChannel>();
+  #stateChannel: DataChannel | null = null;
+  /** Those of pictures whose last packets still wait for their turn. */
+  readonly #receipts: { readonly receipt: Omit<FrameReceipt, "sendUs">; readonly encodedMs: number }[] = [];
+  readonly #receiptMemory = new Uint8Array(receiptBytesMax);
   readonly #iceServers: IceServers;
   readonly #closed: Promise<void>;
   #videoTrack: Track | null = null;
@@ -166,6 +172,12 @@ export class Peer {
     this.#pace();
   }
 
+  /** Of the picture just sent; it follows that picture's last packet. */
+  sendReceipt(receipt: Omit<FrameReceipt, "sendUs">, encodedMs: number): void {
+    if (this.#receipts.length < receiptsMax) this.#receipts.push({ receipt, encodedMs });
+    if (!this.#picture?.waits) this.#sendReceipts();
+  }
+
   sendSound(payload: Buffer, timestamp: number, nowMs: number): void {
     this.#whileOpen(this.#soundTrack, () => this.#sound?.sendPayload(payload, timestamp, nowMs));
   }
@@ -223,8 +235,25 @@ export class Peer {
     this.#pacing = setTimeout(() => {
       this.#pacing = null;
       this.#whileOpen(this.#videoTrack, () => this.#picture?.sendWaiting(performance.now()));
+      if (!this.#picture?.waits) this.#sendReceipts();
       this.#pace();
     }, pacing.stepMs);
+  }
+
+  /** On the page's "state" channel, in reverse. They are about now: dropped where it is not open or behind. */
+  #sendReceipts(): void {
+    const nowMs = performance.now();
+    for (const { receipt, encodedMs } of this.#receipts.splice(0)) {
+      const channel = this.#stateChannel;
+      if (this.#ended || channel === null || !channel.isOpen() || channel.bufferedAmount() > 0) continue;
+      try {
+        const sendUs = (nowMs - encodedMs) * 1000;
+        channel.sendMessageBinary(encodeReceipt({ ...receipt, sendUs }, this.#receiptMemory));
+      } catch (error) {
+        // Closed by its own thread since it was asked.
+        if (channel.isOpen()) throw error;
+      }
+    }
   }
 
   #report(): void {
@@ -252,6 +281,7 @@ export class Peer {
       channel.close();
       return;
     }
+    if (channel.getLabel() === "state") this.#stateChannel = channel;
     channel.onMessage((message) => {
       if (this.#ended) return;
       this.#events.heard();

@@ -53,10 +53,11 @@ export class InputSender {
   /** States that have changed within `restMs`, each with how to call its last word off. */
   readonly #moving = new Map<string, () => void>();
 
-  /** `ways` answers null while there is no connection. */
+  /** `ways` answers null while there is no connection; `sent` hears of each message with its number. */
   constructor(
     private readonly ways: () => Ways | null,
     private readonly after: Later = later,
+    private readonly sent: (seq: number) => void = () => {},
   ) {}
 
   readonly send: SendInput = (event, reliably = !isState(event)) => {
@@ -67,6 +68,7 @@ export class InputSender {
     const way = chooseWay(event, ways, reliably);
     if (way === null) return false;
     this.#seq = (this.#seq + 1) >>> 0;
+    this.sent(this.#seq);
     way.send(encodeInput({ seq: this.#seq, event }) as Uint8Array<ArrayBuffer>);
     return true;
   };

@@ -185,7 +185,7 @@ export function wordsForWhy({ asked, mode, why }: Pick<StreamInfo, "asked" | "mo
   return less ? `Asked for ${wordsForMode(asked)}: ${why}.` : `${why}.`;
 }
 
-export function wordsForStats({ fps, bitrateKbps, rttMs }: PlayerStats): string {
+export function wordsForStats({ fps, bitrateKbps, rttMs }: Pick<PlayerStats, "fps" | "bitrateKbps" | "rttMs">): string {
   const rtt = rttMs === null ? "" : ` · ${rttMs < 1 ? "<1" : Math.round(rttMs)} ms`;
   return `${Math.round(fps)} fps · ${(bitrateKbps / 1000).toFixed(1)} Mbps${rtt}`;
 }
