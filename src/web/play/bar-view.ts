@@ -12,6 +12,7 @@ const canHover = matchMedia("(hover: hover)");
 export interface BarActions {
   toggleSound(): boolean;
   toggleFullscreen(): void;
+  toggleLatency(): void;
   help(): void;
   end(): void;
   /** The game is to have the keyboard again. */
@@ -27,12 +28,16 @@ export class BarView {
   readonly #stats = el("span", { class: "bar-stats", id: "stats", "data-testid": "stats" });
   readonly #sound: HTMLButtonElement;
   readonly #fullscreen: HTMLButtonElement;
+  readonly #latency: HTMLButtonElement;
   #hiding: ReturnType<typeof setTimeout> | undefined;
 
   constructor(actions: BarActions) {
     this.#sound = barButton("mute", "Sound off", "soundOn", () => this.#drawSound(actions.toggleSound()));
     this.#fullscreen = barButton("fullscreen", "Full screen", "fullscreen", actions.toggleFullscreen);
     this.#fullscreen.hidden = document.fullscreenEnabled !== true;
+    this.#latency = barButton("show-latency", "Latency (Ctrl + Shift + L)", "latency", actions.toggleLatency);
+    this.#latency.setAttribute("aria-keyshortcuts", "Control+Shift+L");
+    this.latencyShown(false);
     const end = barButton("end", "End session", "end", actions.end);
     end.append(el("span", {}, "End"));
     this.#bar.append(
@@ -42,6 +47,7 @@ export class BarView {
         { class: "bar-buttons" },
         this.#sound,
         this.#fullscreen,
+        this.#latency,
         barButton("help", "Help", "help", actions.help),
         end,
       ),
@@ -82,7 +88,12 @@ export class BarView {
     this.#why.textContent = stream === null ? "" : wordsForWhy(stream);
     this.#stats.textContent = stats === null ? "" : wordsForStats(stats);
     // For measurements from outside (tests, benches): the figures as they are.
-    for (const [name, value] of Object.entries(stats ?? {})) this.#stats.dataset[name] = String(value);
+    for (const [name, value] of Object.entries(stats ?? {}))
+      if (typeof value !== "object") this.#stats.dataset[name] = String(value);
+  }
+
+  latencyShown(shown: boolean): void {
+    this.#latency.setAttribute("aria-pressed", String(shown));
   }
 
   /** A new session starts with sound. */

@@ -86,6 +86,7 @@ const pageLines = ({ pointer, keyboardLocked }: PageState): (readonly [string, s
     ? ["Esc", "The game has it, and the system's keys. Hold it to leave full screen."]
     : ["Esc", "Shows the bar, lets the mouse go, leaves full screen. The game gets it too."],
   ["Shift + Tab", "Takes the keyboard out of the game, to the bar above it."],
+  ["Ctrl + Shift + L", "Shows where the time goes between a key and its picture."],
   ["Reload", "Nothing is lost: you come back to the same game."],
   ["Mouse", mouseWords(pointer)],
 ];

@@ -11,6 +11,7 @@ import { byId, el } from "./element.js";
 import { lockKeyboardInFullscreen, toggleFullscreen } from "./fullscreen.js";
 import { HelpView } from "./help-view.js";
 import { KeyView, keyIn } from "./key-view.js";
+import { LatencyView } from "./latency-view.js";
 import { LobbyView } from "./lobby-view.js";
 import { OverlayView } from "./overlay-view.js";
 import { advance, opening, type PageEvent, type PageState } from "./page-state.js";
@@ -49,9 +50,11 @@ const help = new HelpView({
   },
 });
 const overlay = new OverlayView({ leave, next });
+const latency = new LatencyView();
 const bar = new BarView({
   toggleSound: () => flow.player !== null && (flow.player.muted = !flow.player.muted),
   toggleFullscreen: () => void toggleFullscreen(stage),
+  toggleLatency,
   help: () => {
     flow.player?.releaseInput();
     help.open();
@@ -66,6 +69,8 @@ enableSound.addEventListener("click", () => {
   toGame();
 });
 byId("sound", HTMLElement).append(enableSound);
+// Before the game's own listener, which would take it for a key of the game's.
+window.addEventListener("keydown", takeShortcut, { capture: true });
 const pad = new TouchPadView((code, down) => flow.player?.press(code, down));
 lockKeyboardInFullscreen((keyboardLocked) => tell({ name: "noted", facts: { keyboardLocked } }));
 // The printed link, opened in a tab that is here already, changes the fragment only.
@@ -88,7 +93,7 @@ function render(before: PageState): void {
   byId("sound", HTMLElement).hidden = !(state.soundBlocked && phase === "playing");
   stage.hidden = !onStage(phase);
   document.title = onStage(phase) && state.game !== null ? `${state.game.title} · Hotseat` : "Hotseat";
-  for (const view of [lobby, key, overlay, bar, pad, help]) view.render(state);
+  for (const view of [lobby, key, overlay, latency, bar, pad, help]) view.render(state);
   if (phase === before.phase) return;
   if (phase === "playing") {
     toGame();
@@ -96,6 +101,18 @@ function render(before: PageState): void {
   }
   if (phase === "asking") bar.reset();
   if (phase === "list" && document.fullscreenElement !== null) void document.exitFullscreen();
+}
+
+function toggleLatency(): void {
+  latency.toggle(state);
+  bar.latencyShown(latency.isAsked);
+}
+
+function takeShortcut(event: KeyboardEvent): void {
+  if (!(event.ctrlKey && event.shiftKey && event.code === "KeyL") || state.phase !== "playing") return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  if (!event.repeat) toggleLatency();
 }
 
 /** The printed link's key, if it has one, then the games, then the session this tab was in. */

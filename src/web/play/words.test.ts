@@ -7,12 +7,14 @@ import { quotaLimit } from "../../contracts/tenants.js";
 import { recoveryFor } from "../../player/recovery.js";
 import {
   keyNeeded,
+  latencyFootnote,
   type Message,
   presetWords,
   regionWords,
   wordsForAnswer,
   wordsForEnd,
   wordsForMode,
+  wordsForMs,
   wordsForProblem,
   wordsForSeconds,
   wordsForStats,
@@ -120,4 +122,13 @@ test("why a stream is not what was asked for names what was asked, if it is less
 test("every preset and region has a name", () => {
   expect(Object.keys(presetWords).sort()).toEqual([...presetId.options].sort());
   expect(Object.keys(regionWords).sort()).toEqual([...regionId.options].sort());
+});
+
+test("latency figures are told with what went wrong, and without what did not", () => {
+  const recent = { inputs: 1, frames: 600, skipped: 0, heldBack: 0, stages: {}, fps: 60, jitterMs: 3.25, rttMs: 1 };
+  expect(latencyFootnote({ ...recent, lossRatio: 0 })).toBe("Last 10 s: 1 input · jitter 3.3 ms");
+  expect(latencyFootnote({ ...recent, inputs: 7, skipped: 3, heldBack: 2, lossRatio: 0.0125 })).toBe(
+    "Last 10 s: 7 inputs · jitter 3.3 ms · 1.3 % lost · 5 frames left out",
+  );
+  expect([null, 0, 31.26, 1_234.5].map(wordsForMs)).toEqual(["–", "0.0", "31.3", "1235"]);
 });

@@ -2,6 +2,7 @@
 //
 // Complete by type: a new end reason or problem kind does not compile before it has words.
 import type { PresetId, RegionId, VideoMode } from "../../contracts/catalog.js";
+import type { LatencyStage, RecentLatency } from "../../contracts/latency.js";
 import type { ProblemDocument } from "../../contracts/problems.js";
 import type { EndReason } from "../../contracts/session.js";
 import type { StreamInfo } from "../../contracts/signalling.js";
@@ -188,4 +189,29 @@ export function wordsForWhy({ asked, mode, why }: Pick<StreamInfo, "asked" | "mo
 export function wordsForStats({ fps, bitrateKbps, rttMs }: Pick<PlayerStats, "fps" | "bitrateKbps" | "rttMs">): string {
   const rtt = rttMs === null ? "" : ` · ${rttMs < 1 ? "<1" : Math.round(rttMs)} ms`;
   return `${Math.round(fps)} fps · ${(bitrateKbps / 1000).toFixed(1)} Mbps${rtt}`;
+}
+
+export const latencyWords: Record<LatencyStage, string> = {
+  total: "Input to picture",
+  network: "Network, both ways",
+  wait: "Wait for a frame",
+  draw: "Draw",
+  encode: "Encode",
+  send: "Send",
+  decode: "Decode",
+  present: "Show",
+};
+
+/** A tenth is as fine as anybody feels it; null: not measured. */
+export const wordsForMs = (ms: number | null): string => (ms === null ? "–" : ms < 100 ? ms.toFixed(1) : ms.toFixed(0));
+
+export function latencyFootnote({ inputs, skipped, heldBack, jitterMs, lossRatio }: RecentLatency): string {
+  const count = (number: number, one: string, many: string) => `${number} ${number === 1 ? one : many}`;
+  const missing = skipped + heldBack;
+  return [
+    `Last 10 s: ${count(inputs, "input", "inputs")}`,
+    `jitter ${wordsForMs(jitterMs)} ms`,
+    ...(lossRatio === 0 ? [] : [`${wordsForMs(lossRatio * 100)} % lost`]),
+    ...(missing === 0 ? [] : [`${count(missing, "frame", "frames")} left out`]),
+  ].join(" · ");
 }
