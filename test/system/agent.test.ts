@@ -104,6 +104,22 @@ describe("an agent", () => {
     expect(controlPlane.linkedAs).toEqual({ kind: "agent", vmId, epoch: 1 });
   });
 
+  it("tries every encoder in the order of choice, and says in its log and to the control plane what each showed", async () => {
+    const agent = await startAgent();
+    const found = controlPlane.capabilities!.encoders!;
+    expect(found.map(({ name }) => name)).toEqual(["h264_nvenc", "h264_vaapi", "libx264"]);
+    expect(found.at(-1)).toMatchObject({ works: true });
+    const lines = agent.log.split("\n");
+    for (const { name, detail } of found)
+      expect(lines.some((line) => line.includes(name) && line.includes(detail))).toBe(true);
+  });
+
+  it("tries only the encoders that its configuration names", async () => {
+    await controlPlane.configure({ encoders: ["libx264"] });
+    await startAgent();
+    expect(controlPlane.capabilities!.encoders).toMatchObject([{ name: "libx264", works: true }]);
+  });
+
   it("waits for a control plane that is away, and finds it at another port by its configuration", async () => {
     await controlPlane.close();
     const agent = new Agent();

@@ -233,7 +233,8 @@ export class Pipeline {
 
   #measure(frame: Parameters<MachineLoad["frame"]>[0], nowMs: number): void {
     const load = this.#load.frame(frame, nowMs);
-    if (load === null) return;
+    // Where the path has just changed the mode, this was another one's.
+    if (load === null || this.#stepping.mode !== this.#mode) return;
     if (load.overloaded) this.#slow = { load, budgetMs: 1000 / this.#mode.fps };
     this.#stepping.load(load, nowMs);
   }

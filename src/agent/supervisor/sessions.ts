@@ -201,7 +201,7 @@ export class Sessions {
           log.warn({ sessionId: run.seat.sessionId, note }, "the game lacks something here");
         break;
       case "stream":
-        log.warn({ sessionId: run.seat.sessionId, ...message.stream }, "the stream has changed");
+        log.info({ sessionId: run.seat.sessionId, ...message.stream }, "the stream has changed");
         this.#tellStream(run, message.stream);
         break;
       case "state":
