@@ -1,5 +1,5 @@
 // What a player sees when the network turns bad: a path of 20 Mbit/s, 30 ms there and back, whose queue holds 200 ms and
-// drops at its tail, in user space between Chromium and the agent's session process (support/udp-relay.ts).
+// drops at its tail, in user space between Chromium and the agent's session process (test/support/udp-relay.ts).
 //
 // The game is noise at 720p60 that fills the 16 Mbit/s it may have. In turn: 20 → 5 → 20 Mbit/s, 1 and 5 % loss, 50 ms
 // of jitter, 5 s of darkness. Measured at the relay: from the drop until what the agent sends stays under the capacity,
@@ -12,9 +12,9 @@ import { fileURLToPath } from "node:url";
 import { type FromChild, fromChild, type ToChildInput } from "../src/agent/session/protocol.js";
 import { openBrowser } from "../test/support/browser.js";
 import { until } from "../test/support/hotseat.js";
+import { type Path, UdpRelay, withoutCandidates } from "../test/support/udp-relay.js";
 import { runGrainSession } from "./support/grain-session.js";
 import { report, round } from "./support/statistics.js";
-import { type Path, UdpRelay } from "./support/udp-relay.js";
 
 if (process.argv.includes("--session")) {
   await runGrainSession();
@@ -63,7 +63,6 @@ await tab.exposeFunction("toAgent", (message: { type: "offer"; sdp: string } | {
   // Without the browser's candidates the agent knows only who knocks: the relay.
   if (message.type === "offer") session.tell({ ...message, connectionId: "one", sdp: withoutCandidates(message.sdp) });
 });
-const withoutCandidates = (sdp: string) => sdp.replace(/^a=(candidate:.*|end-of-candidates)\r?\n/gm, "");
 const say = (message: unknown) => tab.evaluate((signal) => (globalThis as never as Page).fromAgent(signal), message);
 session.child.on("message", (raw) => {
   const message = fromChild.parse(raw);

@@ -9,6 +9,7 @@ import { type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type FromChild, fromChild, type ToChildInput } from "../../src/agent/session/protocol.js";
 import { encodeInput, type InputEvent } from "../../src/contracts/input.js";
+import { UdpRelay, withoutCandidates } from "../support/udp-relay.js";
 
 const root = join(import.meta.dirname, "../..");
 const page = readFileSync(join(import.meta.dirname, "fixtures/session-page.html"), "utf8");
@@ -101,17 +102,27 @@ afterAll(async () => {
   rmSync(profile, { recursive: true, force: true });
 });
 
-/** A page that plays the session after one click. */
-async function play(child: Child, connectionId: string): Promise<Page> {
+/** A page that plays the session after one click; `relay`: over that path. */
+async function play(child: Child, connectionId: string, relay?: UdpRelay): Promise<Page> {
   const tab = await browser.newPage();
-  await tab.exposeFunction("toAgent", (message: { type: "offer"; sdp: string }) =>
-    child.tell({ ...message, connectionId }),
+  await tab.exposeFunction(
+    "toAgent",
+    (message: { type: "offer"; sdp: string } | { type: "candidate"; candidate: never }) => {
+      const { sdp } = message.type === "offer" ? message : { sdp: "" };
+      if (relay === undefined) child.tell({ ...message, connectionId });
+      else if (message.type === "offer") child.tell({ type: "offer", sdp: withoutCandidates(sdp), connectionId });
+    },
   );
+  const tell = (signal: unknown) =>
+    tab
+      .evaluate((said) => (globalThis as never as { fromAgent(m: unknown): void }).fromAgent(said), signal)
+      .catch(() => {});
   child.listen((message) => {
-    if ((message.type === "answer" || message.type === "candidate") && message.connectionId === connectionId)
-      tab
-        .evaluate((signal) => (globalThis as never as { fromAgent(m: unknown): void }).fromAgent(signal), message)
-        .catch(() => {});
+    if (message.type === "answer" && message.connectionId === connectionId)
+      void tell(relay === undefined ? message : { ...message, sdp: withoutCandidates(message.sdp) });
+    if (message.type !== "candidate" || message.connectionId !== connectionId) return;
+    const candidate = relay === undefined ? message.candidate.candidate : relay.disguise(message.candidate.candidate);
+    if (candidate !== null) void tell({ ...message, candidate: { ...message.candidate, candidate } });
   });
   await tab.goto("http://localhost/");
   child.tell({ type: "connect", connectionId, iceServers: [] });
@@ -134,7 +145,12 @@ interface Stats {
     pliCount: number;
     framesPerSecond: number;
   };
-  audio: { totalAudioEnergy: number; concealmentEvents: number };
+  audio: {
+    totalAudioEnergy: number;
+    concealmentEvents: number;
+    fecPacketsReceived: number;
+    fecPacketsDiscarded: number;
+  };
 }
 const stats = (tab: Page) => tab.evaluate<Stats>("stats()");
 async function until<T>(read: () => Promise<T>, holds: (value: T) => boolean): Promise<T> {
@@ -279,6 +295,31 @@ describe("a session's encoder", () => {
     expect(stream.mode.fps).toBe(30);
     expect(stream.encoder).toBe("slow");
     expect(stream.why).toMatch(/this machine's encoder takes \d\d ms a frame of 16\.7$/);
+    await tab.close();
+    await child.end();
+  });
+});
+
+describe("a session's sound", () => {
+  it("over a path that loses packets is repaired from the copies in the ones after them", async () => {
+    const path = { kbps: 50_000, queueMs: 200, lossShare: 0.08, jitterMs: 0, dark: false };
+    await using relay = await UdpRelay.open({ oneWayMs: 5, path: { ...path, lossShare: 0 } });
+    const child = new Child("test/browser/fixtures/signal-game.js");
+    const network = { bindAddress: "127.0.0.1" };
+    child.tell({ type: "start", seat: seat("signal"), capabilities, network });
+    await child.hears(ofType("started"));
+    const tab = await play(child, "listening", relay);
+    const heard = await until(
+      () => stats(tab),
+      ({ audio }) => (audio?.totalAudioEnergy ?? 0) > 0.01,
+    );
+    expect(heard.audio.fecPacketsReceived).toBe(0);
+    relay.path = path;
+    // A copy that is not discarded stood for a packet that had not come.
+    await until(
+      () => stats(tab),
+      ({ audio }) => audio.fecPacketsReceived - audio.fecPacketsDiscarded > 5,
+    );
     await tab.close();
     await child.end();
   });

@@ -1,5 +1,11 @@
-// Opus by libopus through FFmpeg, low-delay, one 20 ms frame at a time: 960 stereo samples in, one packet's payload out.
-// Encoding is synchronous: 0.1–0.2 ms a frame, less than the way to a thread and back.
+// Opus by libopus through FFmpeg, one 20 ms frame at a time: 960 stereo samples in, one packet's payload out. Encoding is
+// synchronous: 0.1–0.2 ms a frame, less than the way to a thread and back.
+//
+// In-band FEC, a coarse copy of the frame before in each packet (RFC 6716 §2.1.7), exists only where SILK codes the lower
+// 8 kHz. Low-delay Opus is CELT alone and has none, whatever the options say (measured: no copy in 150 packets); and at
+// 128 kbit/s libopus takes SILK only when told of 8 % of loss or more. So protection is another encoder: hybrid, 4 ms
+// later, music a little coarser, and of sound that SILK's voice detection finds inactive it makes no copy: 52 of 150
+// packets of struck chords had one, 89 of 150 of noise in bursts.
 import { AV_CHANNEL_ORDER_NATIVE, AV_SAMPLE_FMT_S16, FF_ENCODER_LIBOPUS } from "node-av/constants";
 import { Codec, CodecContext, Dictionary, FFmpegError, Frame, Packet } from "node-av/lib";
 import { EncoderError } from "../encode/video-encoder.js";
@@ -14,6 +20,10 @@ export const soundFrameMs = 20;
 export const soundFrameSamples = (soundFormat.sampleRate * soundFrameMs) / 1000;
 
 const bitrateKbps = 128;
+const settings = {
+  clean: { application: "lowdelay" },
+  protected: { application: "audio", fec: "1", packet_loss: "10" },
+} as const;
 const stereo = { nbChannels: 2, order: AV_CHANNEL_ORDER_NATIVE, mask: 3n };
 
 export class OpusEncoder {
@@ -38,7 +48,8 @@ export class OpusEncoder {
     });
   }
 
-  static async open(): Promise<OpusEncoder> {
+  /** `protected`: with in-band FEC, for a path that loses packets. */
+  static async open(protection: keyof typeof settings): Promise<OpusEncoder> {
     const codec = Codec.findEncoderByName(FF_ENCODER_LIBOPUS);
     if (codec === null) throw new EncoderError(`this FFmpeg has no ${FF_ENCODER_LIBOPUS}`);
     const context = new CodecContext();
@@ -47,13 +58,13 @@ export class OpusEncoder {
     context.sampleFormat = AV_SAMPLE_FMT_S16;
     context.channelLayout = stereo;
     context.bitRate = BigInt(bitrateKbps * 1000);
-    using settings = Dictionary.fromObject({
-      application: "lowdelay",
+    using options = Dictionary.fromObject({
+      ...settings[protection],
       frame_duration: String(soundFrameMs),
       vbr: "constrained",
       compression_level: "5",
     });
-    const result = await context.open2(codec, settings);
+    const result = await context.open2(codec, options);
     if (result < 0) {
       context.freeContext();
       throw new EncoderError(`cannot open the sound encoder: ${new FFmpegError(result).message}`);

@@ -10,6 +10,7 @@ import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { VideoMode } from "../../contracts/catalog.js";
 import type { FrameReceipt } from "../../contracts/receipts.js";
 import { OpusEncoder, soundFrameMs, soundFrameSamples } from "../audio/opus-encoder.js";
+import { SoundProtection } from "../audio/sound-protection.js";
 import { worthNewBitrate } from "../encode/bitrate-changes.js";
 import { type Load, MachineLoad } from "../encode/machine-load.js";
 import { PictureScaler } from "../encode/picture-scaler.js";
@@ -76,7 +77,9 @@ export class Pipeline {
   readonly #picture: Buffer;
   readonly #stepping: RateStepping;
   readonly #load = new MachineLoad();
-  readonly #sound: OpusEncoder;
+  readonly #protection = new SoundProtection();
+  #sound: OpusEncoder;
+  #changingSound: Promise<void> = Promise.resolve();
   readonly #keyframes = new KeyframeRequests(keyframeGapMsMin);
   readonly #originMs = performance.now();
   readonly #inputs = new FrameInputs();
@@ -122,7 +125,7 @@ export class Pipeline {
       { ...wishes, mode: source.mode, picture, bitrateKbps },
       (replacement) => hear(replacement),
     );
-    const pipeline = new Pipeline(options, picture, await OpusEncoder.open(), encoder);
+    const pipeline = new Pipeline(options, picture, await OpusEncoder.open("clean"), encoder);
     hear = (replacement) => {
       pipeline.#replaced(replacement);
       options.changed(pipeline.running);
@@ -169,6 +172,12 @@ export class Pipeline {
     this.#encoder.setBitrate(kbps);
   }
 
+  /** The receiver has lost so much of the sound since it reported last. */
+  soundLost(share: number): void {
+    if (this.#protection.update(share, performance.now()))
+      this.#changingSound = this.#changingSound.then(() => this.#changeSound()).catch((error) => this.#fail(error));
+  }
+
   /** What runs now. */
   get running(): Running {
     return { mode: this.#mode, encoder: this.#encoder.driver.name, why: this.#why() };
@@ -178,6 +187,7 @@ export class Pipeline {
     this.pause();
     if (this.#soundTimer !== null) clearTimeout(this.#soundTimer);
     await this.#playing;
+    await this.#changingSound;
     await this.#encoder.close();
     await this.#scaler?.close();
     this.#sound.close();
@@ -287,6 +297,12 @@ export class Pipeline {
       heldBy === "machine" && tooSlow(this.#slow, this.#encoder.driver.name),
     ].filter((reason) => typeof reason === "string");
     return why.length === 0 ? null : why.join("; ");
+  }
+
+  async #changeSound(): Promise<void> {
+    const before = this.#sound;
+    this.#sound = await OpusEncoder.open(this.#protection.on ? "protected" : "clean");
+    before.close();
   }
 
   #playSound(): void {

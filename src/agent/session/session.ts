@@ -174,6 +174,9 @@ export class Session {
           this.#startKbps = kbps;
           this.#options.pipeline.setBitrate(kbps);
         },
+        soundLost: (share) => {
+          if (link === this.#player) this.#options.pipeline.soundLost(share);
+        },
       },
     );
     const input = new PlayerInput();

@@ -20,7 +20,7 @@ import { pacing } from "./pacer.js";
 import { PictureSender } from "./picture-sender.js";
 import { type Feedback, isRtcp, parseRtcp, roundTripMs } from "./rtcp.js";
 import { RtpStream } from "./rtp-stream.js";
-import { completeAnswer, icePassword, readOffer, UnusableOfferError } from "./sdp.js";
+import { completeAnswer, icePassword, type OfferedAudio, readOffer, UnusableOfferError } from "./sdp.js";
 
 /** Where media may be sent from; defaults: every interface, any port. */
 export interface MediaNetwork {
@@ -42,6 +42,8 @@ export interface PeerEvents {
   keyframeWanted(): void;
   /** What the path carries, by now, kbit/s. */
   bandwidth(kbps: number): void;
+  /** So much of the sound was lost since the receiver's report before, of one that can repair it from in-band FEC. */
+  soundLost(share: number): void;
 }
 
 const cname = "hotseat";
@@ -141,7 +143,7 @@ export class Peer {
     videoTrack.onClosed(() => this.#end("the video track was closed"));
 
     // Another msid than the picture's: in one stream Chromium synchronises lips, and delays the picture up to 150 ms.
-    if (audio !== null) this.#addSound(audio.mid, audio.payloadType);
+    if (audio !== null) this.#addSound(audio);
 
     this.#connection.setLocalDescription("answer");
     const answer = this.#connection.localDescription();
@@ -201,7 +203,7 @@ export class Peer {
     await Promise.race([this.#closed, tooLong]);
   }
 
-  #addSound(mid: string, payloadType: number): void {
+  #addSound({ mid, payloadType, inBandFec }: OfferedAudio): void {
     const ssrc = randomSsrc();
     const description = new Audio(mid, "SendOnly");
     description.addOpusCodec(payloadType, opusParameters);
@@ -219,7 +221,13 @@ export class Peer {
       firstSequence: randomInt(0x1_0000),
       send: (packet) => track.sendMessageBinary(packet),
     });
-    track.onMessage(() => this.#events.heard());
+    track.onMessage((packet) => {
+      if (this.#ended || !isRtcp(packet)) return;
+      this.#events.heard();
+      for (const feedback of parseRtcp(packet))
+        if (inBandFec && feedback.type === "report" && feedback.ssrc === ssrc)
+          this.#events.soundLost(feedback.fractionLost);
+    });
     track.onClosed(() => {});
   }
 

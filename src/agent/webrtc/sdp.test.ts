@@ -16,7 +16,7 @@ describe("an offer", () => {
         playoutDelayId: 5,
         transportSequenceId: 4,
       },
-      audio: { mid: "1", payloadType: 111 },
+      audio: { mid: "1", payloadType: 111, inBandFec: true },
     });
   });
 
@@ -28,6 +28,11 @@ describe("an offer", () => {
   it("without sound is answered without sound", () => {
     expect(readOffer(chromium.replace(/m=audio[\s\S]*(?=m=application)/, "")).audio).toBeNull();
     expect(readOffer(chromium.replace("m=audio 9", "m=audio 0")).audio).toBeNull();
+  });
+
+  it("says whether the browser's sound can be repaired in band", () => {
+    const without = chromium.replace("useinbandfec=1", "useinbandfec=0");
+    expect(readOffer(without).audio).toMatchObject({ inBandFec: false });
   });
 
   it("without extensions and RTX is answered without them", () => {

@@ -21,6 +21,8 @@ export interface OfferedVideo {
 export interface OfferedAudio {
   readonly mid: string;
   readonly payloadType: number;
+  /** Its decoder repairs lost packets from the ones after them (RFC 7587 §6.1). */
+  readonly inBandFec: boolean;
 }
 
 export interface OfferedMedia {
@@ -94,7 +96,8 @@ function readVideo(section: MediaSection): OfferedVideo {
 function readAudio(section: MediaSection): OfferedAudio {
   const payloadType = payloadTypes(section, /^a=rtpmap:(\d+) opus\/48000\/2$/i)[0];
   if (payloadType === undefined) throw new UnusableOfferError("the browser offers no Opus");
-  return { mid: midOf(section), payloadType };
+  const inBandFec = /(^|;)\s*useinbandfec=1(;|$)/.test(formatParameters(section).get(payloadType) ?? "");
+  return { mid: midOf(section), payloadType, inBandFec };
 }
 
 function midOf(section: MediaSection): string {

@@ -14,6 +14,9 @@ export interface Path {
   readonly dark: boolean;
 }
 
+/** A description whose sender is found by the relay's candidates alone. */
+export const withoutCandidates = (sdp: string): string => sdp.replace(/^a=(candidate:.*|end-of-candidates)\r?\n/gm, "");
+
 export class UdpRelay implements AsyncDisposable {
   /** What came from the agent, whether it was let through or not. */
   readonly sent: { readonly atMs: number; readonly bytes: number }[] = [];
