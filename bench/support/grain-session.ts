@@ -50,7 +50,8 @@ export async function runGrainSession(): Promise<void> {
       },
     },
     encoders: [x264],
-    steps: rateSteps,
+    // As with the presets, half of the most is what the picture is worth at least: below that it steps down.
+    steps: (mode, kbpsMin) => rateSteps(mode, kbpsMin / 2),
     cores: 2,
     tell: (message) => process.connected && process.send?.(message, undefined, undefined, () => {}),
   });
