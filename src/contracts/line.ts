@@ -2,9 +2,10 @@
 //
 // Guarantees: over a path that keeps the order but may lose messages whenever it breaks, everything that is said is
 // heard exactly once and in the order it was said, once the ends have told each other how far they heard (`received`)
-// and said again what came after it. Does not: notice a loss. There are no timers, for a WebSocket loses nothing while
-// it lasts; every break ends in a hello, a join or a `resumed`, and each of them carries `received`. (XMPP resumes
-// streams the same way, XEP-0198 §5.) Ingest only carries the numbers: it may be killed at any moment.
+// and said again what came after it. Nobody has to notice a loss: a WebSocket loses nothing while it lasts, and every
+// break ends in a hello, a join or a `resumed`, each of which carries `received` (XMPP resumes streams the same way,
+// XEP-0198 §5). Between two nodes a bus may lose a message unseen: so the page acks again with each heartbeat, and what is
+// unacked then is said again. Ingest only carries the numbers: it may be killed at any moment.
 //
 // A number that is not the next is not heard: a lower one was heard before, a higher one follows a loss and comes again.
 import * as z from "zod";

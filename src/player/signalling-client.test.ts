@@ -1,8 +1,15 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
-import { closeCodes, type FromPlayer, type Hello, protocolVersions, type ToPlayer } from "../contracts/signalling.js";
+import {
+  closeCodes,
+  type FromPlayer,
+  type Hello,
+  protocolVersions,
+  signallingLimits,
+  type ToPlayer,
+} from "../contracts/signalling.js";
 import type { Credential } from "./api.js";
 import { type Heard, SignallingClient } from "./signalling-client.js";
 
@@ -135,6 +142,26 @@ it("what comes twice is heard once, what follows a loss is not heard yet, and wh
   expect(await ingest.next()).toEqual({ type: "ack", received: 2 });
   await until(() => heard.length === 2);
   expect(heard).toMatchObject([{ sdp: "answer 1" }, { sdp: "answer 2" }]);
+});
+
+it("acks again at each heartbeat, and says again what was not acked for a whole one", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    const { ingest, goesOn, until } = await open();
+    await ingest.next();
+    ingest.say(welcome({ id, received: 0 }));
+    await until(() => goesOn.length === 1);
+    client.say(offer);
+    expect(await ingest.next()).toEqual({ ...offer, seq: 1 });
+    for (let beat = 0; beat < 2; beat++) {
+      vi.advanceTimersByTime(signallingLimits.pingMs);
+      expect(await ingest.next()).toEqual({ type: "ping" });
+      expect(await ingest.next()).toEqual({ type: "ack", received: 0 });
+    }
+    expect(await ingest.next()).toEqual({ ...offer, seq: 1 });
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 it("another machine's line begins at 1, and of what was said on the one before only a goodbye is said on it", async () => {

@@ -49,6 +49,8 @@ export class SignallingClient {
   #lineId: string | null = null;
   #line: LineEnd<Said> = openLineEnd;
   #numbers = true;
+  /** `lastSaid` at the heartbeat before. */
+  #saidAtBeat = -1;
 
   constructor(
     /** Asked anew for each socket. */
@@ -152,7 +154,7 @@ export class SignallingClient {
     const goesOn = line !== undefined && line.id === this.#lineId;
     if (!goesOn) this.#restart(line?.id ?? null);
     this.#line = acknowledge(this.#line, line?.received ?? 0);
-    for (const { seq, message } of unackedOf(this.#line)) this.#write({ ...message, ...(this.#numbers && { seq }) });
+    this.#sayAgain();
     return goesOn;
   }
 
@@ -198,6 +200,19 @@ export class SignallingClient {
   #beat(): void {
     if (performance.now() - this.#heardAt > signallingLimits.silenceMsMax) this.#lost(closedAbnormally);
     else this.#write({ type: "ping" });
+    if (this.#lineId !== null && this.#welcomed) this.#compareNotes();
+  }
+
+  /** A bus between two nodes may lose a message without anybody noticing: what is unacked for a whole beat is said again. */
+  #compareNotes(): void {
+    const { lastSaid, received, unacked } = this.#line;
+    this.#write({ type: "ack", received });
+    if (unacked.length > 0 && this.#saidAtBeat === lastSaid) this.#sayAgain();
+    this.#saidAtBeat = lastSaid;
+  }
+
+  #sayAgain(): void {
+    for (const { seq, message } of unackedOf(this.#line)) this.#write({ ...message, ...(this.#numbers && { seq }) });
   }
 
   #lost(code: number): void {

@@ -18,6 +18,7 @@ export type Signal = Extract<FromAgent, { type: "signal" }>["message"];
 
 export class PageLine {
   #end: LineEnd<Signal> = openLineEnd;
+  #ackedAt = -1;
   /** The connection whose join was answered last; null once that has gone. */
   carrier: string | null = null;
 
@@ -51,5 +52,13 @@ export class PageLine {
 
   acknowledge(received: number): void {
     this.#end = acknowledge(this.#end, received);
+  }
+
+  /** The page's ack; what is to be said again: it acks again at each heartbeat, and then what is unacked may be lost. */
+  hearAck(received: number): Numbered<Signal>[] {
+    const repeats = received === this.#ackedAt;
+    this.#ackedAt = received;
+    this.acknowledge(received);
+    return repeats ? this.unacked : [];
   }
 }

@@ -117,7 +117,7 @@ export class Sessions {
         break;
       }
       case "ack":
-        this.#byConnection.get(message.connectionId)?.line?.acknowledge(message.received);
+        this.#hearAck(message.connectionId, message.received);
         break;
       case "ice-servers": {
         const { connectionId, iceServers } = message;
@@ -238,6 +238,14 @@ export class Sessions {
       log.warn({ sessionId: run.seat.sessionId }, "too much is unacked: the page's line is given up");
       this.#refuse(this.#endLine(run, peerId), "session-failed", "Acks are missing: connect again.");
     } else if (line.carrier !== null) send({ type: "signal", connectionId: line.carrier, message, seq });
+  }
+
+  #hearAck(connectionId: string, received: number): void {
+    const line = this.#byConnection.get(connectionId)?.line;
+    if (!line) return;
+    const again = line.hearAck(received);
+    if (line.carrier !== connectionId) return;
+    for (const { seq, message } of again) this.context.send({ type: "signal", connectionId, message, seq });
   }
 
   /** The process knows that page no more, or wants no more of it: the connection to be told. */
