@@ -1,4 +1,7 @@
 // The bus over a real NATS server, through kills of it.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { busLimits } from "../../src/platform/bus.js";
 import { becomes, describeBus } from "../../src/platform/bus-conformance.js";
@@ -35,6 +38,42 @@ describe("a bus over NATS", () => {
     await using bus = busOn(`nats://127.0.0.1:${port}`);
     expect(bus.connected).toBe(false);
     expect(bus.publish("t", new Uint8Array(1))).toBe("away");
+  });
+
+  it("needs no more than the rights docs/operate.md names, and goes on trying with a password that is wrong", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "hotseat-nats-"));
+    const passwordFile = (name: string, password: string) => {
+      writeFileSync(join(folder, name), `${password}\n`, { mode: 0o600 });
+      return join(folder, name);
+    };
+    const rights = '["hotseat.streaming.>", "_INBOX.>"]';
+    const permissions = `{ publish: ${rights}, subscribe: ${rights} }`;
+    const config = join(folder, "nats.conf");
+    writeFileSync(
+      config,
+      `authorization { users: [{ user: streaming, password: "right", permissions: ${permissions} }] }\n`,
+    );
+    await using guarded = await startNats({ args: ["--config", config] });
+    const busBy = (file: string) =>
+      new NatsBus({
+        access: { servers: [guarded.server], auth: { user: "streaming", passwordFile: file } },
+        name: "test",
+        random: Math.random,
+        log,
+      });
+    await using wrong = busBy(passwordFile("wrong", "guess"));
+    await using a = busBy(passwordFile("right", "right"));
+    await using b = busBy(passwordFile("right", "right"));
+    await Promise.all([becomes(a, true), becomes(b, true)]);
+    b.subscribe("hotseat.streaming.node.b.ask", (bytes, _, answer) => answer?.(bytes));
+    // Its own subscription is known to the server when this has come back.
+    await b.request("hotseat.streaming.nobody", new Uint8Array(), { timeoutMs: 5_000 });
+    const asked = await a.request("hotseat.streaming.node.b.ask", Uint8Array.of(7), { timeoutMs: 5_000 });
+    expect(asked).toMatchObject({ kind: "answer" });
+    expect(wrong.connected).toBe(false);
+    writeFileSync(join(folder, "wrong"), "right\n");
+    await becomes(wrong, true);
+    rmSync(folder, { recursive: true });
   });
 
   it("gives a server up that takes nothing, and drops what may be dropped before that", async () => {
