@@ -5,8 +5,9 @@
 // 99 %), and offers, each of which the agent answers. A second process holds the other ends of all sockets, so that one
 // clock measures: from the moment a message was due (not from when it was sent: no coordinated omission) to its arrival.
 // Against: a process that forwards the same messages between the same number of sockets by `ws` alone, and knows
-// nothing of what they are; rounds alternate. CPU is the relaying process' own (/proc). In full also: the same through
-// two nodes and a real NATS server, agents at one and players at the other, CPU of both nodes together.
+// nothing of what they are; rounds alternate. CPU is the relaying process' own (/proc). In full also: 300 pairs
+// at 6,000 messages a second through two nodes and a real NATS server, agents at one and players at the other, CPU of both
+// nodes together.
 // Repeat: npm run bench -- relay
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -28,7 +29,8 @@ import { bearLoad, type Measured, type Order, vmIdOf } from "./support/relay-loa
 import { percentile, report, round } from "./support/statistics.js";
 
 const smoke = process.argv.includes("--smoke");
-const [pairs, perSecond, rounds, roundMs] = smoke ? [300, 6_000, 1, 3_000] : [1_000, 20_000, 5, 5_000];
+const [pairs, perSecond, rounds, roundMs] = smoke ? [300, 6_000, 1, 3_000] : [1_000, 20_000, 3, 4_000];
+const cross = { pairs: 300, perSecond: 6_000 };
 const socketsPerPair = 3;
 const log = createLog({ name: "bench", level: "error" });
 const median = (values: readonly number[]) => percentile(values, 50);
@@ -64,10 +66,12 @@ async function compare(): Promise<void> {
     const emptyKb = rssKbOf(node.child.pid!);
     await measure({ do: "open", name: "node", kind: "node", agents: node.url, players: node.url, pairs, secretsPath });
     await measure({ do: "open", name: "bare", kind: "bare", agents: bareUrl, players: bareUrl, pairs, secretsPath });
-    const run = async (name: string, pids: readonly number[]): Promise<Round> => {
+    const run = async (name: string, pids: readonly number[], rate = perSecond): Promise<Round> => {
       const before = cpuMsOf(pids);
-      const measured = await measure({ do: "run", name, perSecond, lastsMs: roundMs });
-      return { ...measured, perCpuSecond: (measured.arrived * 1000) / (cpuMsOf(pids) - before) };
+      const measured = await measure({ do: "run", name, perSecond: rate, lastsMs: roundMs });
+      const perCpuSecond = (measured.arrived * 1000) / (cpuMsOf(pids) - before);
+      console.log(`${name}: ${Math.round(perCpuSecond)} messages a CPU second, p99 ${round(measured.p99Ms)} ms`);
+      return { ...measured, perCpuSecond };
     };
     // Compiled and grown to size before anything counts.
     await run("node", [node.child.pid!]);
@@ -113,15 +117,23 @@ async function compare(): Promise<void> {
     await using far = await nodeWith(settings);
     await metricIs(near, "hotseat_streaming_nodes", 1);
     await metricIs(far, "hotseat_streaming_nodes", 1);
-    await measure({ do: "open", name: "cross", kind: "node", agents: far.url, players: near.url, pairs, secretsPath });
+    await measure({
+      do: "open",
+      name: "two nodes",
+      kind: "node",
+      agents: far.url,
+      players: near.url,
+      pairs: cross.pairs,
+      secretsPath,
+    });
     const pids = [near.child.pid!, far.child.pid!];
-    await run("cross", pids);
-    const cross = await run("cross", pids);
+    await run("two nodes", pids, cross.perSecond);
+    const crossed = await run("two nodes", pids, cross.perSecond);
     report({
       ...result,
-      cross_node_msgs_per_cpu_s: Math.round(cross.perCpuSecond),
-      cross_node_p99_ms: round(cross.p99Ms),
-      cross_node_lost: cross.lost,
+      cross_node_msgs_per_cpu_s: Math.round(crossed.perCpuSecond),
+      cross_node_p99_ms: round(crossed.p99Ms),
+      cross_node_lost: crossed.lost,
     });
   } finally {
     rmSync(folder, { recursive: true, force: true });

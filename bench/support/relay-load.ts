@@ -39,7 +39,7 @@ export interface Measured {
 }
 
 const offerEvery = 100;
-const openAtOnce = 25;
+const openAtOnce = 50;
 const settleMsMax = 5_000;
 
 export const sessionIdOf = (pair: number) => `s-${pair}`;
