@@ -95,8 +95,11 @@ export async function runSink(): Promise<void> {
   for (const channel of [
     connection.createDataChannel("input"),
     connection.createDataChannel("state", { unordered: true, maxRetransmits: 0 }),
-  ])
+  ]) {
     channel.onClosed(() => {});
+    // Receipts, which a page would read: nobody's queue may fill up with them.
+    channel.onMessage(() => {});
+  }
   const video = new Video("video", "RecvOnly");
   video.addH264Codec(payloadType, "profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1");
   video.addRTXCodec(rtxPayloadType, payloadType, clockRate);
