@@ -6,7 +6,8 @@
 // encoder, settings and pace (60 a second; flat out the same frames cost a third less CPU, caches warm, and the
 // comparison would be of two machines). Both stay open and take turns; the median of the rounds' ratios. CPU is counted
 // per frame encoded, `skipped` is the share of frames that either side left out because it was late, and `kbit_per_frame`
-// shows that both make the same of them (the agent's with the packets' headers).
+// shows that both make the same of them (the agent's with the packets' headers); a round in which rate control took the
+// busy machine for a slow path, and the encoder had fewer bits to make, is repeated.
 //
 // The session is driven by this bench and not by a supervisor, whose probe does not promise 1080p60 on two cores; when it
 // is late it skips frames and does not step down (support/driven-session.ts). It is received by a sink that does not
@@ -76,8 +77,12 @@ async function compare(name: keyof typeof modes) {
   await using session = await DrivenSession.start({ gameId: "film", mode: modes[name], ...bitrate });
   await using encoder = new EncoderAlone(name);
   const costs: { agent: Cost; encoder: Cost }[] = [];
-  for (let i = 0; i < rounds; i++)
-    costs.push({ agent: await streamCost(session, modes[name]), encoder: await encoder.cost() });
+  for (let attempt = 0; costs.length < rounds; attempt++) {
+    if (attempt === 2 * rounds + 2)
+      throw new Error(`the machine is too busy for ${name}: rate control takes it for a slow path`);
+    const round = { agent: await streamCost(session, modes[name]), encoder: await encoder.cost() };
+    if (alike(round.agent, round.encoder)) costs.push(round);
+  }
   const perFrame = costs.map(({ agent, encoder }) => ({
     agent: agent.cpuMs / agent.frames,
     encoder: encoder.cpuMs / encoder.frames,
@@ -97,6 +102,10 @@ async function compare(name: keyof typeof modes) {
     kbitPerFrame: { agent: kbit("agent"), encoder: kbit("encoder") },
   };
 }
+
+/** Whether both made as many bits of a frame: an agent that believes the path to be slow has an easier encoder. */
+const alike = (agent: Cost, encoder: Cost): boolean =>
+  agent.bytes / agent.frames > 0.95 * (encoder.bytes / encoder.frames);
 
 /** CPU of the session's process while it streams, its frames counted where they arrive. */
 async function streamCost(session: DrivenSession, mode: VideoMode): Promise<Cost> {
