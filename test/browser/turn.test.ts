@@ -4,7 +4,7 @@ import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { iceServersFor } from "../../src/streaming/ice/ice-servers.js";
 import { type Browser, openBrowser } from "../support/browser.js";
-import { startTurn, type TestTurn, turnSecrets } from "../support/coturn.js";
+import { makeCertificate, startTurn, type TestCertificate, type TestTurn, turnSecrets } from "../support/coturn.js";
 import { watchFrames } from "../support/frames.js";
 import { type RunningHotseat, startUp, until } from "../support/hotseat.js";
 import { shipMovesWith, watchConnections } from "../support/picture.js";
@@ -16,15 +16,20 @@ const port = 8080;
 const turnPort = 3478;
 const turnCredentialSeconds = 10;
 
+let certificate: TestCertificate;
 let network: RelayedNetwork;
 let turn: TestTurn;
 let hotseat: RunningHotseat;
 
 beforeAll(async () => {
-  network = relayedNetwork();
+  certificate = makeCertificate();
+  network = relayedNetwork({ trustedKeyHash: certificate.keyHash });
   const { serverAddress, machineAddress } = network;
-  turn = await startTurn({ host: serverAddress, port: turnPort, within: network.within("server") });
-  const urls = ["udp", "tcp"].map((transport) => `turn:${serverAddress}:${turnPort}?transport=${transport}`);
+  turn = await startTurn({ host: serverAddress, port: turnPort, within: network.within("server"), certificate });
+  const urls = [
+    ...["udp", "tcp"].map((transport) => `turn:${serverAddress}:${turnPort}?transport=${transport}`),
+    `turns:${serverAddress}:${turnPort + 1}?transport=tcp`,
+  ];
   hotseat = await startUp({
     within: network.within("machine"),
     port,
@@ -37,6 +42,7 @@ afterAll(async () => {
   await hotseat?.[Symbol.asyncDispose]();
   await turn?.[Symbol.asyncDispose]();
   await network?.[Symbol.asyncDispose]();
+  certificate?.[Symbol.dispose]();
 });
 
 const relayOnly = () => hotseat.link.replace("/#", "/?ice=relay#");
@@ -137,11 +143,22 @@ it("plays on when the player's address changes, by a connection made beside the 
 });
 
 it("plays over TCP where the player's network lets no UDP out", async () => {
-  using _firewall = network.dropPlayerUdp();
+  using _noUdp = network.dropPlayerUdp();
+  using _noTls = network.dropPlayerTcp(turnPort + 1);
   await using browser = await openPlayer();
   const { page } = browser;
   await play(page, relayOnly());
   expect(await selectedWay(page)).toMatchObject({ local: "relay", protocol: "tcp", remote: "relay" });
+  await playsAndObeys(page);
+});
+
+it("plays over TLS where it lets out nothing else", async () => {
+  using _noUdp = network.dropPlayerUdp();
+  using _noTcp = network.dropPlayerTcp(turnPort);
+  await using browser = await openPlayer();
+  const { page } = browser;
+  await play(page, relayOnly());
+  expect(await selectedWay(page)).toMatchObject({ local: "relay", protocol: "tls", remote: "relay" });
   await playsAndObeys(page);
 });
 
@@ -152,7 +169,7 @@ it("finds the relay's way by itself, where nobody asked for it", async () => {
   expect(await selectedWay(page)).toMatchObject({ local: "relay", remote: "relay" });
 });
 
-it("offers a relay over TLS too, and none to a browser whose credential is wrong or has expired", async () => {
+it("offers a relay over TLS too, and none by a wrong or expired credential, or a certificate nobody vouches for", async () => {
   await using browser = await openPlayer();
   const { page } = browser;
   await page.goto(hotseat.link);
@@ -186,6 +203,10 @@ it("offers a relay over TLS too, and none to a browser whose credential is wrong
   expect(await gather(overUdp, good)).toEqual(["candidate"]);
   expect(await gather(overUdp, { ...good, credential: "wrong" })).toEqual([401]);
   expect(await gather(overUdp, expired)).toEqual([401]);
+  const at = { host: network.serverAddress, port: turnPort + 100 };
+  await using _stranger = await startTurn({ ...at, within: network.within("server") });
+  expect(await gather(`turn:${at.host}:${at.port}`, good)).toEqual(["candidate"]);
+  expect(await gather(`turns:${at.host}:${at.port + 1}?transport=tcp`, good)).not.toContain("candidate");
 });
 
 it("has no other way: without the TURN server nothing arrives, and the player is told so", async () => {

@@ -1,8 +1,9 @@
 // The real coturn, with the configuration and the start script of deploy/coturn, and a secret and a certificate of its
 // own. Where it listens, and what else a test wants otherwise, is said on the command line, as an operator may.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createHash, X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -20,25 +21,48 @@ export interface TestTurnOptions {
   readonly host: string;
   readonly port: number;
   readonly args?: readonly string[];
+  /** Without, one that is its alone. */
+  readonly certificate?: TestCertificate;
   /** The command to run it by: `ip netns exec …`. */
   readonly within?: readonly string[];
 }
 
 export const turnSecrets = ["the newest secret of the test's TURN server", "an older one, still taken"] as const;
 
-export async function startTurn({ host, port, args = [], within = [] }: TestTurnOptions): Promise<TestTurn> {
+/** Vouched for by nobody. */
+export interface TestCertificate extends Disposable {
+  readonly keyFile: string;
+  readonly file: string;
+  /** SHA-256 of its public key, base64: what Chromium's `--ignore-certificate-errors-spki-list` takes. */
+  readonly keyHash: string;
+}
+
+export function makeCertificate(): TestCertificate {
+  const folder = mkdtempSync(join(tmpdir(), "hotseat-certificate-"));
+  const [keyFile, file] = [join(folder, "key"), join(folder, "crt")];
+  const subject = ["-subj", "/CN=turn", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  execFileSync("openssl", ["req", "-x509", ...subject, "-keyout", keyFile, "-out", file], { stdio: "ignore" });
+  const key = new X509Certificate(readFileSync(file)).publicKey.export({ type: "spki", format: "der" });
+  return {
+    keyFile,
+    file,
+    keyHash: createHash("sha256").update(key).digest("base64"),
+    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+export async function startTurn(options: TestTurnOptions): Promise<TestTurn> {
+  const { host, port, args = [], within = [] } = options;
   const folder = mkdtempSync(join(tmpdir(), "hotseat-turn-"));
   const path = (name: string) => join(folder, name);
   writeFileSync(path("secret"), `${turnSecrets.join("\n")}\n`, { mode: 0o600 });
-  const subject = ["-subj", "/CN=turn", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-  const certificate = ["req", "-x509", ...subject, "-keyout", path("key"), "-out", path("crt")];
-  execFileSync("openssl", certificate, { stdio: "ignore" });
+  const certificate = options.certificate ?? makeCertificate();
   const [command = "", ...rest] = [
     ...within,
     "deploy/coturn/turnserver.sh",
     "deploy/coturn/turnserver.conf",
     path("secret"),
-    ...["--cert", path("crt"), "--pkey", path("key")],
+    ...["--cert", certificate.file, "--pkey", certificate.keyFile],
     ...["--listening-ip", host, "--relay-ip", host, "--listening-port", String(port)],
     ...["--tls-listening-port", String(port + 1)],
     ...args,
@@ -68,6 +92,7 @@ export async function startTurn({ host, port, args = [], within = [] }: TestTurn
         await once(child, "exit");
       }
       rmSync(folder, { recursive: true, force: true });
+      if (options.certificate === undefined) certificate[Symbol.dispose]();
     },
   };
 }

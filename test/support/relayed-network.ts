@@ -22,19 +22,22 @@ export interface RelayedNetwork extends AsyncDisposable {
   readonly machineAddress: string;
   /** The command that runs another there. */
   within(place: Place): string[];
-  /** A program that is Chromium, at the player's. */
+  /** A program that is Chromium, at the player's; it takes certificates of the trusted key as if vouched for, no others. */
   readonly chromium: string;
   /** Takes TCP connections at the server's port to the same port of the machine. */
   openDoor(port: number): Promise<void>;
   /** The player's firewall lets no UDP through until it is disposed. */
   dropPlayerUdp(): Disposable;
+  /** Nor TCP to that port. */
+  dropPlayerTcp(port: number): Disposable;
   /** The player has another address from now on, and no longer the one before: another network, as a phone changes it. */
   movePlayer(): void;
   /** The player's cable. */
   playerLink(state: "up" | "down"): void;
 }
 
-export function relayedNetwork(): RelayedNetwork {
+/** `trustedKeyHash`: as coturn.ts makes it. */
+export function relayedNetwork({ trustedKeyHash }: { trustedKeyHash: string }): RelayedNetwork {
   if (process.getuid?.() !== 0)
     throw new Error("This test makes network namespaces, which takes root: run it as root, as CI does (docs/turn.md).");
   const name = (place: Place) => `hotseat-${process.pid}-${place}`;
@@ -67,10 +70,16 @@ export function relayedNetwork(): RelayedNetwork {
   run("-n", name("server"), "rule", "del", "pref", "0");
 
   const chromium = join(folder, "chromium");
-  // The TURN server's certificate is vouched for by nobody.
-  const inPlace = [...within("player"), chromiumPath, "--ignore-certificate-errors"].join(" ");
+  const trust = `--ignore-certificate-errors-spki-list=${trustedKeyHash}`;
+  const inPlace = [...within("player"), chromiumPath, trust].join(" ");
   writeFileSync(chromium, `#!/bin/sh\nexec ${inPlace} "$@"\n`);
   chmodSync(chromium, 0o755);
+
+  const dropped = (preference: string, ...what: string[]): Disposable => {
+    const rule = ["pref", preference, "iif", "player", ...what, "blackhole"];
+    run("-n", name("server"), "rule", "add", ...rule);
+    return { [Symbol.dispose]: () => run("-n", name("server"), "rule", "del", ...rule) };
+  };
 
   return {
     serverAddress,
@@ -90,11 +99,8 @@ export function relayedNetwork(): RelayedNetwork {
       child.on("error", () => {});
       await once(child.stdout, "data");
     },
-    dropPlayerUdp() {
-      const rule = ["pref", "5", "iif", "player", "ipproto", "udp", "blackhole"];
-      run("-n", name("server"), "rule", "add", ...rule);
-      return { [Symbol.dispose]: () => run("-n", name("server"), "rule", "del", ...rule) };
-    },
+    dropPlayerUdp: () => dropped("5", "ipproto", "udp"),
+    dropPlayerTcp: (port) => dropped("6", "ipproto", "tcp", "dport", String(port)),
     movePlayer() {
       const net = sides.player;
       const before = playerHost++;
