@@ -129,6 +129,9 @@ const cores = [
   "src/agent/games/x11/x-input.ts",
   "src/agent/games/x11/sound-queue.ts",
   "src/agent/games/demo/world.ts",
+  "src/player/latency/latency-meter.ts",
+  "src/player/latency/log-histogram.ts",
+  "src/player/latency/receipt-join.ts",
   "src/web/play/phase.ts",
 ];
 

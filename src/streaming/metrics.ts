@@ -1,4 +1,5 @@
 // What operators see of the relay.
+import { latencyStages } from "../contracts/latency.js";
 import { verdictKind } from "../contracts/latency-verdict.js";
 import { Counter, Gauge, Histogram, type Registry, Tally } from "../platform/metrics.js";
 
@@ -93,6 +94,8 @@ export class StreamingMetrics {
       registers,
     });
     for (const verdict of verdictKind.options) this.verdicts.inc({ verdict }, 0);
+    for (const stage of latencyStages)
+      for (const percentile of ["50", "95"]) this.latency.zero({ stage, percentile });
     for (const kind of ["signalling", "control", "agent"] as const) this.open.set({ kind }, 0);
   }
 }

@@ -1,0 +1,85 @@
+// From a key press in the page to the pixels that show it, in the page's clock: the demo game's legend lights up the cap
+// of a key that is held.
+import type { Page } from "playwright-core";
+import { capRects } from "../../src/agent/games/demo/layout.js";
+
+export interface KeyFlips {
+  /** From each `keydown` or `keyup` that was seen to the frame whose pixels show it, ms. */
+  readonly times: readonly number[];
+  /** Never seen within a second. */
+  readonly lost: number;
+  readonly picture: string;
+  /** Of a held and a free cap, of 255. */
+  readonly contrast: number;
+}
+
+/**
+ * Presses and lets go of a key, at random moments, and reads the video's pixels back in each requestVideoFrameCallback.
+ * @throws Error when the cap cannot be read, or too many presses were never seen
+ */
+export async function keyFlips(page: Page, count: number): Promise<KeyFlips> {
+  const { dark, bright, ...measured } = await page.evaluate(flipInPage, { count, rect: capRects.left });
+  const contrast = bright - dark;
+  if (contrast < 40) throw new Error(`the key cap cannot be read: ${dark} → ${bright}`);
+  if (measured.lost > count / 20) throw new Error(`${measured.lost} of ${count} presses were never seen`);
+  return { ...measured, contrast };
+}
+
+async function flipInPage({ count, rect }: { count: number; rect: typeof capRects.left }) {
+  const video = document.querySelector<HTMLVideoElement>("#video")!;
+  const canvas = new OffscreenCanvas(1, 1);
+  const context = canvas.getContext("2d", { willReadFrequently: true })!;
+  const brightness = () => {
+    const { videoWidth: w, videoHeight: h } = video;
+    // The cap's middle half: its edge is shared with the background.
+    const x = (rect.x + rect.width / 4) * w;
+    const y = (rect.y + rect.height * 0.7) * h;
+    context.drawImage(video, x, y, (rect.width / 2) * w, rect.height * 0.15 * h, 0, 0, 1, 1);
+    const [r = 0, g = 0, b = 0] = context.getImageData(0, 0, 1, 1).data;
+    return (r + g + b) / 3;
+  };
+  const nextFrame = () => new Promise<void>((resolve) => video.requestVideoFrameCallback(() => resolve()));
+  const press = (down: boolean) =>
+    window.dispatchEvent(
+      new KeyboardEvent(down ? "keydown" : "keyup", {
+        code: "ArrowLeft",
+        key: "ArrowLeft",
+        bubbles: true,
+        cancelable: true,
+      }),
+    );
+  const settle = async (ms: number) => {
+    const end = performance.now() + ms;
+    while (performance.now() < end) await nextFrame();
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 17));
+  };
+  // What dark and bright look like here.
+  await settle(500);
+  const dark = brightness();
+  press(true);
+  await settle(300);
+  const bright = brightness();
+  press(false);
+  await settle(300);
+  const middle = (dark + bright) / 2;
+  const times: number[] = [];
+  let lost = 0;
+  for (let i = 0; i < count; i++) {
+    const down = i % 2 === 0;
+    await settle(120 + Math.random() * 120);
+    const start = performance.now();
+    press(down);
+    for (;;) {
+      await nextFrame();
+      if (brightness() > middle === down) {
+        times.push(performance.now() - start);
+        break;
+      }
+      if (performance.now() - start > 1_000) {
+        lost++;
+        break;
+      }
+    }
+  }
+  return { dark, bright, times, lost, picture: `${video.videoWidth}x${video.videoHeight}` };
+}
