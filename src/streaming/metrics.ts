@@ -94,8 +94,7 @@ export class StreamingMetrics {
       registers,
     });
     for (const verdict of verdictKind.options) this.verdicts.inc({ verdict }, 0);
-    for (const stage of latencyStages)
-      for (const percentile of ["50", "95"]) this.latency.zero({ stage, percentile });
+    for (const stage of latencyStages) for (const percentile of ["50", "95"]) this.latency.zero({ stage, percentile });
     for (const kind of ["signalling", "control", "agent"] as const) this.open.set({ kind }, 0);
   }
 }
