@@ -9,6 +9,7 @@ import { type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type FromChild, fromChild, type ToChildInput } from "../../src/agent/session/protocol.js";
 import { encodeInput, type InputEvent } from "../../src/contracts/input.js";
+import { decodeRumble, rumbleMsMax } from "../../src/contracts/rumble.js";
 import { UdpRelay, withoutCandidates } from "../support/udp-relay.js";
 
 const root = join(import.meta.dirname, "../..");
@@ -195,6 +196,12 @@ describe("a session's process", () => {
     await halvesAre(tab, 0, 255);
   });
 
+  it("tells the page what its gamepad is to be felt doing, bounded", async () => {
+    await send(tab, "input", { kind: "key", code: "KeyR", down: true });
+    const bytes = await tab.evaluate<number[]>("rtc.heard");
+    expect(decodeRumble(Uint8Array.from(bytes))).toEqual({ index: 1, strong: 1, weak: 0.2, durationMs: rumbleMsMax });
+  });
+
   it("answers a PLI with a keyframe, and sends none unasked", async () => {
     const before = await stats(tab);
     const later = await until(
@@ -236,6 +243,20 @@ describe("a session's process", () => {
     await child.hears(state("idle", "third-player"));
     child.tell({ type: "disconnect", connectionId: "third-player", bye: true });
     await child.hears(state("left", "third-player"));
+    await tab.close();
+  });
+
+  it("releases what a player held who is not heard of any more", async () => {
+    const silent = await play(child, "silent-player");
+    await send(silent, "input", space(true));
+    await halvesAre(silent, 255, 255);
+    const died = new Promise((resolve) => silent.once("crash", resolve));
+    await Promise.all([died, silent.goto("chrome://crash").catch(() => {})]);
+    const { detail } = await child.hears(state("disconnected", "silent-player"));
+    expect(detail).toMatch(/nothing heard|network path is gone|connection is/);
+    await silent.close();
+    tab = await play(child, "after-silence");
+    await halvesAre(tab, 0, 255);
     await tab.close();
   });
 

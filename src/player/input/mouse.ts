@@ -43,9 +43,10 @@ export class Mouse {
     window.addEventListener("pointercancel", (event) => event.isPrimary && this.#releaseAll(), on);
     video.addEventListener("contextmenu", (event) => event.preventDefault(), on);
     video.addEventListener("wheel", (event) => this.#turned(event), { signal, passive: false });
-    // The fourth and fifth buttons go back and forward otherwise, the third scrolls or pastes.
+    // The fourth and fifth buttons go back and forward otherwise, the third scrolls or pastes. It is these events that
+    // must be refused: with `pointerdown` refused they do not come, and Chromium goes back all the same.
     for (const name of ["mousedown", "mouseup", "auxclick"] as const)
-      window.addEventListener(name, (event) => event.button > 0 && this.#isOurs(event) && event.preventDefault(), on);
+      window.addEventListener(name, (event) => this.#isOurs(event) && event.preventDefault(), on);
     this.#lock.listen(signal);
   }
 
@@ -65,7 +66,7 @@ export class Mouse {
 
   #pressed(event: PointerEvent): void {
     const { video, wantsLock } = this.#options;
-    event.preventDefault();
+    if (event.pointerType !== "mouse") event.preventDefault();
     if (!event.isPrimary) return;
     video.focus({ preventScroll: true });
     if (event.pointerType !== "mouse") video.setPointerCapture(event.pointerId);

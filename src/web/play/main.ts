@@ -56,6 +56,7 @@ const bar = new BarView({
   toggleFullscreen: () => void toggleFullscreen(stage),
   toggleLatency,
   help: () => {
+    document.exitPointerLock(); // By keyboard one comes here with the pointer locked.
     flow.player?.releaseInput();
     help.open();
   },
