@@ -52,10 +52,13 @@ type FromSink = Signal | ({ type: "frames" } & Received);
 export class WebRtcSink extends EventEmitter<{ signal: [Signal]; received: [Received] }> {
   readonly #child: ChildProcess;
   readonly #said: Signal[] = [];
+  /** Its process has ended: nothing more will come. */
+  readonly #gone = new AbortController();
 
   constructor() {
     super();
     this.#child = fork(process.argv[1]!, [sinkMode], { serialization: "advanced" });
+    this.#child.on("exit", () => this.#gone.abort(new Error("the sink's process ended")));
     this.#child.on("message", (message: FromSink) => {
       if (message.type === "frames") this.emit("received", message);
       else if (!this.emit("signal", message)) this.#said.push(message);
@@ -74,7 +77,7 @@ export class WebRtcSink extends EventEmitter<{ signal: [Signal]; received: [Rece
   }
 
   async received(): Promise<Received> {
-    const answer = once(this, "received");
+    const answer = once(this, "received", { signal: this.#gone.signal });
     this.#child.send({ type: "take" } satisfies ToSink);
     const [received] = await answer;
     return received as Received;
