@@ -11,6 +11,7 @@ import {
   hello,
   joined,
   play,
+  playerCandidate,
   sessionOn,
   stream,
   toTheAgent,
@@ -57,6 +58,18 @@ describe("what is numbered", () => {
     expect(
       outgoing.find((item) => item.to === "player" && "message" in item && item.message.type === "welcome"),
     ).toEqual(expect.objectContaining({ message: expect.objectContaining({ line, versions: protocolVersions }) }));
+  });
+
+  it("is not what has no number: such a candidate waits for its offer, as it does where nothing is numbered", () => {
+    const { outgoing } = play([
+      hello,
+      playerCandidate("early"),
+      greeted(null),
+      accepted(),
+      playerCandidate("later"),
+      numberedOffer(1),
+    ]);
+    expect(toTheAgent(outgoing)).toEqual(["join", "offer", "candidate", "candidate"]);
   });
 
   it("comes with what the stream runs at when that changes, also while the agent's link was away", () => {

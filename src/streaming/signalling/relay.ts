@@ -254,8 +254,8 @@ function hearPlayer(connection: Connection, message: FromPlayer): Step {
     case "candidate": {
       const { phase, line, offer, answered, candidates } = connection;
       const tooMany = connection.candidatesSeen >= signallingLimits.candidatesPerConnectionMax;
-      // A numbered one that is dropped holds up all that follow.
-      const passes = phase === "joined" && (line === undefined ? !tooMany && (offer !== null || answered) : true);
+      // A numbered one that is dropped holds up all that follow; one without a number waits for its offer.
+      const passes = phase === "joined" && (isNumbered(line, message) || (!tooMany && (offer !== null || answered)));
       const held = !tooMany && !(passes && offer === null);
       const seen = { ...connection, candidatesSeen: connection.candidatesSeen + (tooMany ? 0 : 1) };
       return {
@@ -288,12 +288,15 @@ function renewCredentials(connection: Connection, around: Surroundings): Step {
   return { connection, outgoing: [toPlayer(renewal), ...agent] };
 }
 
+const isNumbered = (line: PlayersLine, { seq }: Offer | Candidate): boolean => line !== undefined && seq !== undefined;
+
 /** All that is held for the agent, in the order it makes sense to it: by number, else the offer first. */
 function signals(connection: Connection): Outgoing[] {
   const { offer, candidates, answered, line } = connection;
-  if (offer === null && !answered && line === undefined) return [];
-  const held = [...(offer === null ? [] : [offer]), ...candidates];
-  if (line !== undefined) held.sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0));
+  const mayGo = offer !== null || answered ? candidates : candidates.filter((held) => isNumbered(line, held));
+  const held = [...(offer === null ? [] : [offer]), ...mayGo];
+  const place = (message: Offer | Candidate) => message.seq ?? (message.type === "offer" ? 0 : Number.MAX_SAFE_INTEGER);
+  if (line !== undefined) held.sort((a, b) => place(a) - place(b));
   return held.flatMap((message) => toAgent(connection, message));
 }
 
