@@ -2,6 +2,7 @@
 // ingest's end of the link. It decides nothing: the test says which seats there are, and looks at what arrived.
 
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -114,8 +115,20 @@ export class ControlPlane {
     this.#link.send(JSON.stringify(message));
   }
 
-  tellBytes(bytes: Uint8Array): void {
-    this.#link?.send(bytes);
+  /** As it stands: bytes in a binary message, words in a text. */
+  tellRaw(message: Uint8Array | string): void {
+    this.#link?.send(message);
+  }
+
+  /** Resolves when the agent has taken in what it was told, or has left. */
+  async takenIn(): Promise<void> {
+    const link = this.#link;
+    if (link === null || link.readyState !== link.OPEN) return;
+    link.ping();
+    const heard = new AbortController();
+    const either = ["pong", "close"].map((event) => once(link, event, { signal: heard.signal }).catch(() => {}));
+    await Promise.race(either);
+    heard.abort();
   }
 
   /** Joins as ingest would; resolves with what the agent answers. */
