@@ -193,6 +193,18 @@ describe("an agent", () => {
     expect(late.answer).toMatchObject({ type: "refused", reason: "resume-wrong" });
   });
 
+  it("refuses the genuine resume secret of the session beside it, where it stays good", async () => {
+    await startAgent();
+    await joinedSession("s1");
+    const { resume } = await joinedSession("s2");
+    for (const channel of ["signalling", "control"] as const)
+      expect((await controlPlane.join("s1", { resume }, { channel })).answer).toMatchObject({
+        type: "refused",
+        reason: "resume-wrong",
+      });
+    expect((await controlPlane.join("s2", { resume })).answer).toMatchObject({ type: "joined" });
+  });
+
   it("refuses a session that has no seat on its VM, after it asked", async () => {
     await startAgent();
     const before = controlPlane.heartbeats;

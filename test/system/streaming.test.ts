@@ -15,6 +15,7 @@ import {
   versionHeader,
 } from "../../src/contracts/signalling.js";
 import { streamingRoutes, streamingSockets } from "../../src/contracts/streaming.js";
+import { Authenticator } from "../../src/platform/auth.js";
 import { fillPath } from "../../src/platform/client.js";
 import { until } from "../support/hotseat.js";
 import { type Ground, openGround, openStage, type Stage, type StageOptions } from "./session-stage.js";
@@ -390,6 +391,15 @@ describe("what is refused", () => {
       "another session's ticket",
       async () => JSON.stringify({ type: "hello", ticket: (await create()).ticket }),
       closeCodes.forbidden,
+    ],
+    [
+      "an expired ticket, genuine and never used",
+      async ({ sessionId }) => {
+        const anHourAgo = { now: () => Date.now() - 3_600_000 };
+        const { ticket } = await new Authenticator(ground.secrets, anHourAgo).mintTicket(sessionId, "unused");
+        return JSON.stringify({ type: "hello", ticket });
+      },
+      closeCodes.unauthenticated,
     ],
     ["a ticket used before", ({ ticket }) => JSON.stringify({ type: "hello", ticket }), closeCodes.unauthenticated],
     ["a wrong resume secret", () => JSON.stringify({ type: "hello", resume: "wrong" }), closeCodes.unauthenticated],
