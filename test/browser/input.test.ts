@@ -147,6 +147,8 @@ describe("a person with a laptop", () => {
     await loseState(page, true);
     await page.mouse.click(640, 500);
     await page.waitForFunction(() => document.pointerLockElement?.id === "video");
+    // The way to where the click was made is motion, too.
+    await shipRests(page);
     let x = 640;
     const pushed = await shipMovesWhile(page, "the mouse", async () => {
       for (let step = 0; step < 5; step++) await page.mouse.move((x += 8), 500);
