@@ -125,7 +125,7 @@ async function superviseVm(supervision: Supervision): Promise<never> {
   const identity = await enrol(context, bootstrapToken);
   signal.throwIfAborted();
   heard();
-  const found = await proveMachine(context, identity, nursery, room, config.encoders);
+  const found = await proveMachine({ ...context, lifeline }, identity, nursery, room, config.encoders);
   const capabilities = { ...found, sessionsMax: Math.min(found.sessionsMax, config.sessionsMax ?? found.sessionsMax) };
   const link = new AgentLink({
     ...context,
@@ -159,7 +159,7 @@ async function superviseVm(supervision: Supervision): Promise<never> {
  * @throws EncoderFailed after the control plane was told.
  */
 async function proveMachine(
-  context: IdentityContext,
+  context: IdentityContext & { readonly lifeline: Lifeline },
   identity: Identity,
   nursery: Nursery,
   room: Room,
@@ -169,7 +169,7 @@ async function proveMachine(
   const startedAtMs = context.monotonicMs();
   try {
     const programs = await programsOf(context, identity);
-    const measured = await nursery.probe(room.command === null ? [] : programs, encoders);
+    const measured = await context.lifeline.during(nursery.probe(room.command === null ? [] : programs, encoders));
     for (const { name, works, detail } of measured.encoders ?? [])
       log.info({ encoder: name, works, detail }, works ? "an encoder works" : "an encoder does not work");
     const capabilities =

@@ -38,6 +38,17 @@ describe("an agent without a control plane", () => {
     expect(seen.ranOut).toBe(true);
   });
 
+  it("lives while it measures its machine, and its limit beyond that", async () => {
+    const seen = watch(() => false);
+    const measured = seen.lifeline.during(new Promise((resolve) => setTimeout(resolve, 2 * aloneMsMax, "measured")));
+    await vi.advanceTimersByTimeAsync(2 * aloneMsMax);
+    expect(await measured).toBe("measured");
+    await vi.advanceTimersByTimeAsync(aloneMsMax - 1);
+    expect(seen.ranOut).toBe(false);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(seen.ranOut).toBe(true);
+  });
+
   it("leaves no timer when it ends for another reason", async () => {
     const seen = watch(() => false);
     seen.end.abort();
