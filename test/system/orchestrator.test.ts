@@ -558,6 +558,7 @@ describe("an agent", () => {
           pointer: "relative",
           bitrateKbpsMin: 8_000,
           bitrateKbpsMax: 15_000,
+          encoding: { effort: "moderate", vbvFrames: 1 },
           idleMs: 600_000,
         },
       ],
