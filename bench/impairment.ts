@@ -118,8 +118,12 @@ function rates(fromMs: number, toMs: number): number[] {
 }
 
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-/** Averages over half a second: one large frame is no rate. */
-const smoothed = (values: readonly number[]) => values.slice(0, -4).map((_, i) => mean(values.slice(i, i + 5)));
+const windowSlots = 5;
+/** Averages over half a second, by the slot they begin with: one large frame is no rate. */
+const smoothed = (values: readonly number[]) =>
+  values.slice(0, 1 - windowSlots).map((_, i) => mean(values.slice(i, i + windowSlots)));
+/** A rate is only known at the end of its half second. */
+const knownMs = (window: number): number => (window + windowSlots) * slotMs;
 
 async function longestGap(fromMs: number, toMs: number): Promise<number> {
   const times = (await pictures()).filter((ms) => ms >= fromMs && ms <= toMs);
@@ -139,7 +143,10 @@ const reaction = afterDrop.findIndex((kbps, i) =>
 );
 const afterRise = smoothed(rates(riseMs, endMs));
 const back = afterRise.findIndex((kbps) => kbps >= 0.9 * beforeKbps);
-const gaps: Record<string, number> = { drop: await longestGap(dropMs, riseMs) };
+const gaps: Record<string, number> = {
+  drop: await longestGap(dropMs, riseMs),
+  return: await longestGap(riseMs, endMs),
+};
 for (const lossShare of [0.01, 0.05]) {
   const sinceMs = await phase({ lossShare });
   gaps[`loss ${lossShare * 100} %`] = await longestGap(sinceMs, performance.now());
@@ -155,10 +162,10 @@ for (const [what, ms] of Object.entries(gaps))
   console.log(`longest time without a new picture, ${what}: ${round(ms)} ms`);
 report({
   bench: "impairment",
-  drop_reaction_ms: reaction < 0 ? null : reaction * slotMs,
+  drop_reaction_ms: reaction < 0 ? null : knownMs(reaction),
   longest_freeze_ms: round(Math.max(...Object.values(gaps))),
   blackout_recovery_ms: firstPicture === undefined ? null : round(firstPicture - lightMs),
-  recovery_90_s: back < 0 ? null : round((back * slotMs) / 1000),
+  recovery_90_s: back < 0 ? null : round(knownMs(back) / 1000),
   before_kbps: Math.round(beforeKbps),
   narrow_kbps: Math.round(mean(rates(dropMs + 3_000, riseMs))),
 });

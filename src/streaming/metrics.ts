@@ -82,7 +82,7 @@ export class StreamingMetrics {
     });
     this.latency = new Histogram({
       name: "hotseat_streaming_latency_seconds",
-      help: "From input to picture, by stage: percentiles of the last 10 s, as each player's page reports them every 5 s",
+      help: "From input to picture, by stage: p50, p95 and p99 of the last 10 s, as each player's page reports them every 5 s",
       labelNames: ["stage", "percentile"],
       buckets: [0.001, 0.005, 0.01, 0.02, 0.033, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5],
       registers,
@@ -94,7 +94,8 @@ export class StreamingMetrics {
       registers,
     });
     for (const verdict of verdictKind.options) this.verdicts.inc({ verdict }, 0);
-    for (const stage of latencyStages) for (const percentile of ["50", "95"]) this.latency.zero({ stage, percentile });
+    for (const stage of latencyStages)
+      for (const percentile of ["50", "95", "99"]) this.latency.zero({ stage, percentile });
     for (const kind of ["signalling", "control", "agent"] as const) this.open.set({ kind }, 0);
   }
 }

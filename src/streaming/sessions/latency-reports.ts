@@ -18,9 +18,10 @@ export class LatencyReports {
     if (before !== undefined && nowMs - before.atMs < latencyLimits.reportMsMin) return;
     this.#newest.set(sessionId, { report, atMs: nowMs });
     this.metrics.verdicts.inc({ verdict: verdictOf(report).kind });
-    for (const [stage, { p50, p95 }] of Object.entries(report.recent?.stages ?? {})) {
+    for (const [stage, { p50, p95, p99 }] of Object.entries(report.recent?.stages ?? {})) {
       this.metrics.latency.observe({ stage, percentile: "50" }, p50 / 1000);
       this.metrics.latency.observe({ stage, percentile: "95" }, p95 / 1000);
+      this.metrics.latency.observe({ stage, percentile: "99" }, p99 / 1000);
     }
   }
 

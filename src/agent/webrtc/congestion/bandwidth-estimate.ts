@@ -164,7 +164,7 @@ export class BandwidthEstimate {
     const near = delivered !== null && this.#capacity.isNear(delivered);
     const perSecond = this.#lossShare < loss.low ? increase.perSecond : increase.lossyPerSecond;
     const raised = near
-      ? this.#kbps + ((increase.packetBytes * 8 * elapsedMs) / (1_000 * (roundTripMs + 100))) * 1
+      ? this.#kbps + (increase.packetBytes * 8 * elapsedMs) / (1_000 * (roundTripMs + 100))
       : this.#kbps * perSecond ** (elapsedMs / 1000);
     this.#kbps = Math.max(this.#kbps, Math.min(raised, ceiling(delivered)));
   }
