@@ -88,7 +88,11 @@ export class SessionEncoder {
   async #open(): Promise<VideoEncoder> {
     while (this.#encoder === null) {
       try {
-        this.#encoder = await this.driver.open(this.#opening);
+        const opening = this.#opening;
+        const encoder = await this.driver.open(opening);
+        const { bitrateKbps } = this.#opening;
+        if (bitrateKbps !== opening.bitrateKbps) encoder.setBitrate(bitrateKbps);
+        this.#encoder = encoder;
       } catch (error) {
         this.#replace(error);
       }

@@ -137,7 +137,8 @@ export class Rooms implements Disposable {
   }
 
   linkChanged(vmId: string, up: boolean): void {
-    for (const player of this.#byConnection.values()) this.#happen(player, { type: "link", vmId, up });
+    for (const player of this.#byConnection.values())
+      if (player.connection.vmId === vmId) this.#happen(player, { type: "link", vmId, up });
   }
 
   agentAnswered(vmId: string, message: AgentAnswer): void {
