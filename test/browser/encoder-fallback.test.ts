@@ -75,6 +75,7 @@ it("an encoder that breaks in mid-session is replaced, and page and operator can
       document.querySelector<HTMLVideoElement>("#video")!.getVideoPlaybackQuality().totalVideoFrames > count + 30,
     before,
   );
+  await page.evaluate(() => document.querySelector<HTMLElement>("#help")!.click());
   expect(await help.textContent()).toContain("H.264 by libx264");
   expect(await page.locator("body").getAttribute("data-phase")).toBe("playing");
 });

@@ -127,6 +127,19 @@ describe("a person with a laptop", () => {
     expect(await effects(page)).toHaveLength(2);
   });
 
+  it("keeps its place in the help while the figures in it change", async () => {
+    await openHelp();
+    const setting = page.locator("#rumble-setting");
+    await setting.focus();
+    const figures = () => page.locator("#stats").getAttribute("data-bitrate-kbps");
+    for (let event = 0; event < 2; event++) {
+      const before = await figures();
+      await until("the next figures", async () => (await figures()) !== before || undefined);
+    }
+    expect(await setting.evaluate((element) => element === document.activeElement)).toBe(true);
+    await closeHelp();
+  });
+
   it("has every pixel of the mouse counted once, however it is read", async () => {
     await page.mouse.click(640, 500);
     await page.waitForFunction(() => document.pointerLockElement?.id === "video");

@@ -1,4 +1,7 @@
 // The help dialog: how to play this game, how to get out of it, what it runs at and why, what this browser leaves out.
+//
+// The figures change once a second while somebody reads: nothing is built again but what says something else, or focus,
+// selection and a screen reader's place would be gone each time.
 import type { GameSummary } from "../../contracts/catalog.js";
 import { byId, el } from "./element.js";
 import { browserFacts, featureNotes } from "./features.js";
@@ -9,16 +12,17 @@ import { wordsForMode, wordsForStats, wordsForWhy } from "./words.js";
 
 export class HelpView {
   readonly #dialog = byId("help-dialog", HTMLDialogElement);
-  readonly #body = el("div", { class: "help-body" });
-  #drawn = "";
-
-  readonly #rumble: HTMLInputElement;
+  readonly #controls = el("dl");
+  readonly #page = el("dl");
+  readonly #stream = el("dl");
+  readonly #notes = el("ul");
+  readonly #off = el("section", {}, el("h3", {}, "Off in this browser"), this.#notes);
 
   /** `closed`: the game is to have the keyboard again. */
   constructor({ closed, setRumble }: { closed: () => void; setRumble: (wanted: boolean) => void }) {
-    this.#rumble = el("input", { type: "checkbox", id: "rumble-setting" });
-    this.#rumble.checked = rumbleWanted();
-    this.#rumble.addEventListener("change", () => setRumble(this.#rumble.checked));
+    const rumble = el("input", { type: "checkbox", id: "rumble-setting" });
+    rumble.checked = rumbleWanted();
+    rumble.addEventListener("change", () => setRumble(rumble.checked));
     const close = el(
       "button",
       { type: "button", class: "icon-button", "aria-label": "Close", onclick: () => this.#dialog.close() },
@@ -26,7 +30,17 @@ export class HelpView {
     );
     this.#dialog.append(
       el("div", { class: "help-head" }, el("h2", { id: "help-title" }, "How to play"), close),
-      this.#body,
+      el(
+        "div",
+        { class: "help-body" },
+        this.#controls,
+        el("h3", {}, "This page"),
+        this.#page,
+        el("label", { class: "setting" }, rumble, "Let gamepads and phones vibrate"),
+        el("h3", {}, "The stream"),
+        this.#stream,
+        this.#off,
+      ),
     );
     this.#dialog.addEventListener("close", closed);
     this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
@@ -36,37 +50,44 @@ export class HelpView {
     return this.#dialog.open;
   }
 
-  open(): void {
-    if (!this.#dialog.open) this.#dialog.showModal();
+  open(state: PageState): void {
+    if (this.#dialog.open) return;
+    this.#dialog.showModal();
+    this.#draw(state);
   }
 
   render(state: PageState): void {
-    if (state.phase !== "playing" && this.#dialog.open) this.#dialog.close();
-    if (!this.#dialog.open && this.#drawn !== "" && state.game === null) return;
-    const stream = streamLines(state);
+    if (!this.#dialog.open) return;
+    if (state.phase === "playing") this.#draw(state);
+    else this.#dialog.close();
+  }
+
+  #draw(state: PageState): void {
     const notes = featureNotes(browserFacts());
-    const keys = pageLines(state);
-    const drawn = JSON.stringify([state.game?.gameId, stream, keys, notes]);
-    if (drawn === this.#drawn) return;
-    this.#drawn = drawn;
-    this.#body.replaceChildren(
-      definitions([
-        ...touchLines(state.game),
-        ...(state.game?.controls.map(({ input, text }) => [input, text] as const) ?? []),
-      ]),
-      el("h3", {}, "This page"),
-      definitions(keys),
-      el("label", { class: "setting" }, this.#rumble, "Let gamepads and phones vibrate"),
-      el("h3", {}, "The stream"),
-      definitions(stream),
-      ...(notes.length === 0
-        ? []
-        : [el("h3", {}, "Off in this browser"), el("ul", {}, ...notes.map((note) => el("li", {}, note)))]),
-    );
+    drawTexts(this.#controls, controlLines(state).flat(), ["dt", "dd"]);
+    drawTexts(this.#page, pageLines(state).flat(), ["dt", "dd"]);
+    drawTexts(this.#stream, streamLines(state).flat(), ["dt", "dd"]);
+    drawTexts(this.#notes, notes, ["li"]);
+    this.#off.hidden = notes.length === 0;
   }
 }
 
-function touchLines(game: GameSummary | null): (readonly [string, string])[] {
+/** `tags`: of the children, in turn. They are made anew only when there are more or fewer texts. */
+function drawTexts(list: HTMLElement, texts: readonly string[], tags: readonly ("dt" | "dd" | "li")[]): void {
+  if (list.children.length !== texts.length)
+    list.replaceChildren(...texts.map((text, i) => el(tags[i % tags.length]!, {}, text)));
+  for (const [i, child] of [...list.children].entries())
+    if (child.textContent !== texts[i]) child.textContent = texts[i]!;
+}
+
+type Line = readonly [term: string, text: string];
+
+const controlLines = ({ game }: PageState): Line[] => [
+  ...touchLines(game),
+  ...(game?.controls.map(({ input, text }) => [input, text] as const) ?? []),
+];
+
+function touchLines(game: GameSummary | null): Line[] {
   if (game === null || !matchMedia("(any-pointer: coarse)").matches) return [];
   if (game.touch === null) return [["Touch", "A finger on the picture is the mouse."]];
   const { directions, buttons } = game.touch;
@@ -81,7 +102,7 @@ function touchLines(game: GameSummary | null): (readonly [string, string])[] {
   ];
 }
 
-const pageLines = ({ pointer, keyboardLocked }: PageState): (readonly [string, string])[] => [
+const pageLines = ({ pointer, keyboardLocked }: PageState): Line[] => [
   keyboardLocked
     ? ["Esc", "The game has it, and the system's keys. Hold it to leave full screen."]
     : ["Esc", "Shows the bar, lets the mouse go, leaves full screen. The game gets it too."],
@@ -98,10 +119,7 @@ function mouseWords(pointer: PageState["pointer"]): string {
     : "The game has its motion with the system's acceleration: this browser cannot leave it out.";
 }
 
-const definitions = (rows: readonly (readonly [string, string])[]) =>
-  el("dl", {}, ...rows.flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)]));
-
-function streamLines({ stream, stats, inputBy }: PageState): (readonly [string, string])[] {
+function streamLines({ stream, stats, inputBy }: PageState): Line[] {
   if (stream === null) return [["Picture", "Not running yet"]];
   return [
     ["Picture", `${wordsForMode(stream.mode)}, H.264 by ${stream.encoder}`],

@@ -58,7 +58,7 @@ const bar = new BarView({
   help: () => {
     document.exitPointerLock(); // By keyboard one comes here with the pointer locked.
     flow.player?.releaseInput();
-    help.open();
+    help.open(state);
   },
   end: () => void flow.end(),
   done: toGame,
