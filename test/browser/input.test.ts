@@ -9,6 +9,8 @@ import { type Browser, openBrowser } from "../support/browser.js";
 import {
   effects,
   fakeGamepads,
+  lockAs,
+  lockByClick,
   loseState,
   machineSays,
   plug,
@@ -154,6 +156,27 @@ describe("a person with a laptop", () => {
     await openHelp();
     await page.getByText(/its motion (as your hand|with the system)/).waitFor();
     await closeHelp();
+  });
+
+  it("is told whether the system's acceleration is in the motion, by what this browser does", async () => {
+    await lockAs(page, "unadjusted");
+    expect(await lockByClick(page)).toEqual([{ unadjustedMovement: true }]);
+    await openHelp();
+    await page.getByText("Unadjusted: the game has its motion as your hand makes it").waitFor();
+    await closeHelp();
+    await lockAs(page, "refuses unadjusted");
+    expect(await lockByClick(page)).toEqual([{ unadjustedMovement: true }, null]);
+    await openHelp();
+    await page.getByText("with the system's acceleration: this browser cannot").waitFor();
+    await closeHelp();
+    await lockAs(page, "unadjusted");
+    await lockByClick(page);
+    await lockAs(page, "ignores options");
+    await lockByClick(page);
+    await openHelp();
+    await page.getByText("with the system's acceleration: this browser cannot").waitFor();
+    await closeHelp();
+    await lockAs(page, "itself");
   });
 
   it("still steers by mouse when every unreliable packet is lost: what it came to rest at arrives", async () => {

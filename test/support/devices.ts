@@ -26,6 +26,7 @@ type Instrumented = typeof globalThis & {
   sent: { channel: string; bytes: number[] }[];
   inputChannel: RTCDataChannel;
   losesState: boolean;
+  lockCalls: (object | null)[];
 };
 
 /** Gives the page four places for gamepads, all empty, whose motors keep a record. Call before the page loads. */
@@ -71,6 +72,35 @@ export const tilt = (page: Page, index: number, x: number) =>
     },
     [index, x],
   );
+
+/**
+ * From now on the browser locks the pointer as one would that has `unadjustedMovement`, has it not on this system, or does
+ * not know of it; or as it is.
+ */
+export const lockAs = (page: Page, browser: "unadjusted" | "refuses unadjusted" | "ignores options" | "itself") =>
+  page.evaluate((kind) => {
+    const here = window as unknown as Instrumented;
+    const video = document.querySelector<HTMLVideoElement>("#video")!;
+    document.exitPointerLock();
+    here.lockCalls = [];
+    if (kind === "itself") Reflect.deleteProperty(video, "requestPointerLock");
+    else
+      video.requestPointerLock = async (options) => {
+        const asked = options === undefined || kind === "ignores options" ? null : { ...options };
+        here.lockCalls.push(asked);
+        if (asked?.unadjustedMovement && kind === "refuses unadjusted")
+          throw new DOMException("No.", "NotSupportedError");
+        await Element.prototype.requestPointerLock.call(video);
+      };
+  }, browser);
+
+/** Clicks on the picture, and answers with what the page asked for until the pointer was locked. */
+export async function lockByClick(page: Page): Promise<(object | null)[]> {
+  await page.waitForFunction(() => document.pointerLockElement === null);
+  await page.mouse.click(640, 500);
+  await page.waitForFunction(() => document.pointerLockElement?.id === "video");
+  return page.evaluate(() => (window as unknown as Instrumented).lockCalls);
+}
 
 export const effects = (page: Page) => page.evaluate(() => (window as unknown as Instrumented).effects);
 

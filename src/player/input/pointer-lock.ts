@@ -41,14 +41,23 @@ export class PointerLock {
 
   /** In a click's time. Refused (too soon after Escape, say): absolute positions go on, until the next click. */
   async request(): Promise<void> {
+    // A browser that has no such option does not read it, and locks all the same: with the system's acceleration.
+    let isRead = false;
+    const options = {
+      get unadjustedMovement() {
+        isRead = true;
+        return true;
+      },
+    };
     try {
-      this.#unadjusted = true;
-      await this.video.requestPointerLock({ unadjustedMovement: true });
+      const locking = this.video.requestPointerLock(options);
+      this.#unadjusted = isRead;
+      await locking;
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
-      this.#unadjusted = false;
       // Pointer Lock 2.0: the system cannot give motion without its acceleration; then with it.
       if (error.name !== "NotSupportedError") return;
+      this.#unadjusted = false;
       await Promise.resolve(this.video.requestPointerLock()).catch(() => undefined);
     }
   }
