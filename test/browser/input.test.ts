@@ -252,6 +252,17 @@ describe("a person with a laptop", () => {
     await whenSent(page, "the stick again", (messages) => padsIn(messages.slice(left))[0]?.axes[0] === 1 || undefined);
     await tilt(page, 0, 0);
     await page.keyboard.up("ArrowLeft");
+  });
+
+  it("leaves nothing held behind when the page goes away", async () => {
+    const before = (await sent(page)).length;
+    await page.keyboard.down("ArrowLeft");
+    const since = async () => (await sent(page)).slice(before).map(({ event }) => event.kind);
+    await until("the page sends the key", async () => (await since()).includes("key") || undefined);
+    await page.evaluate(() => window.dispatchEvent(new PageTransitionEvent("pagehide")));
+    // The pads, which are at rest, are told again.
+    expect((await since()).filter((kind) => kind !== "gamepad").at(-1)).toBe("reset");
+    await page.keyboard.up("ArrowLeft");
     await endSession(page);
   });
 });
