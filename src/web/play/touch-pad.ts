@@ -72,7 +72,6 @@ function steer(directions: HTMLElement, press: (code: KeyCode, down: boolean) =>
     else held.delete(direction);
     directions.classList.toggle(`holds-${direction}`, down);
     press(keys[direction], down);
-    if (down) navigator.vibrate?.(8);
   };
   const follow = (event: PointerEvent) => {
     const { left, top, width, height } = directions.getBoundingClientRect();
