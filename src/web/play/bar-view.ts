@@ -37,7 +37,6 @@ export class BarView {
     this.#fullscreen.hidden = document.fullscreenEnabled !== true;
     this.#latency = barButton("show-latency", "Latency (Ctrl + Shift + L)", "latency", actions.toggleLatency);
     this.#latency.setAttribute("aria-keyshortcuts", "Control+Shift+L");
-    this.latencyShown(false);
     const end = barButton("end", "End session", "end", actions.end);
     end.append(el("span", {}, "End"));
     this.#bar.append(
@@ -81,19 +80,16 @@ export class BarView {
     }, shownMs);
   }
 
-  render({ phase, game, stream, stats }: PageState): void {
+  render({ phase, game, stream, stats, latencyAsked }: PageState): void {
     this.#bar.hidden = phase !== "playing" && phase !== "interrupted";
     this.#title.textContent = game?.title ?? "";
     this.#mode.textContent = stream === null ? "" : wordsForMode(stream.mode);
     this.#why.textContent = stream === null ? "" : wordsForWhy(stream);
     this.#stats.textContent = stats === null ? "" : wordsForStats(stats);
+    this.#latency.setAttribute("aria-pressed", String(latencyAsked));
     // For measurements from outside (tests, benches): the figures as they are.
     for (const [name, value] of Object.entries(stats ?? {}))
       if (typeof value !== "object") this.#stats.dataset[name] = String(value);
-  }
-
-  latencyShown(shown: boolean): void {
-    this.#latency.setAttribute("aria-pressed", String(shown));
   }
 
   /** A new session starts with sound. */

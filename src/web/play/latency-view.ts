@@ -14,26 +14,16 @@ export class LatencyView {
   readonly #rows = latencyStages.map((stage) => new StageRow(stage));
   readonly #table: HTMLTableElement;
   readonly #footnote = el("p", { class: "latency-footnote" });
-  #asked = false;
 
   constructor() {
-    const head = ["Milliseconds", "", "half", "95 %", "99 %"].map((text) => el("th", { scope: "col" }, text));
+    const [first, ...others] = ["Milliseconds", "half", "95 %", "99 %"].map((text) => el("th", { scope: "col" }, text));
     const body = el("tbody", {}, ...this.#rows.map(({ row }) => row));
-    this.#table = el("table", {}, el("thead", {}, el("tr", {}, ...head)), body);
+    this.#table = el("table", {}, el("thead", {}, el("tr", {}, first!, el("td"), ...others)), body);
     this.#section.append(el("h2", { id: "latency-title" }, "Latency"), this.#verdict, this.#table, this.#footnote);
   }
 
-  get isAsked(): boolean {
-    return this.#asked;
-  }
-
-  toggle(state: PageState): void {
-    this.#asked = !this.#asked;
-    this.render(state);
-  }
-
-  render({ phase, stats }: PageState): void {
-    this.#section.hidden = !this.#asked || phase !== "playing";
+  render({ phase, stats, latencyAsked }: PageState): void {
+    this.#section.hidden = !latencyAsked || phase !== "playing";
     if (this.#section.hidden) return;
     const latency = stats?.latency ?? null;
     this.#section.dataset.kind = stats?.verdict.kind ?? "not-measured";

@@ -105,8 +105,7 @@ function render(before: PageState): void {
 }
 
 function toggleLatency(): void {
-  latency.toggle(state);
-  bar.latencyShown(latency.isAsked);
+  tell({ name: "noted", facts: { latencyAsked: !state.latencyAsked } });
 }
 
 function takeShortcut(event: KeyboardEvent): void {

@@ -35,6 +35,12 @@ test("a new session starts without anything of the last", () => {
   expect(advance(ended, play)).toMatchObject({ phase: "asking", message: null, soundBlocked: false, inputBy: null });
 });
 
+test("the latency that was asked for is shown in the next session, too", () => {
+  const asked = run(listed, play, { name: "noted", facts: { latencyAsked: true } });
+  const left = advance(asked, { name: "session-ended", message: wordsForEnd("idle", "") });
+  expect(advance(left, play).latencyAsked).toBe(true);
+});
+
 test("an event the phase ignores gives back the very same state", () => {
   const state = run(listed);
   expect(advance(state, { name: "media-flows" })).toBe(state);

@@ -25,6 +25,8 @@ export interface PageState {
   readonly pointer: { readonly unadjusted: boolean } | null;
   /** The game has Escape and the system's keys: the page has the full screen and the keyboard's lock. */
   readonly keyboardLocked: boolean;
+  /** The player wants to see where the time goes; from one session to the next. */
+  readonly latencyAsked: boolean;
 }
 
 export type PageEvent =
@@ -36,7 +38,7 @@ export type PageEvent =
   | {
       readonly name: "noted";
       readonly facts: Partial<
-        Pick<PageState, "stream" | "stats" | "inputBy" | "soundBlocked" | "pointer" | "keyboardLocked">
+        Pick<PageState, "stream" | "stats" | "inputBy" | "soundBlocked" | "pointer" | "keyboardLocked" | "latencyAsked">
       >;
     };
 
@@ -53,6 +55,7 @@ export const opening: PageState = {
   soundBlocked: false,
   pointer: null,
   keyboardLocked: false,
+  latencyAsked: false,
 };
 
 const noSession = {
