@@ -113,7 +113,9 @@ const suspects: readonly Suspect[] = [
 export function verdictOf({ recent, control }: Pick<LatencyReport, "recent" | "control">): Verdict {
   if (recent === null) {
     const why =
-      control === "websocket" ? "input goes by WebSocket, receipts need a data channel" : "no receipts arrive";
+      control === "websocket"
+        ? "input goes by WebSocket, receipts need a data channel"
+        : "no frame shown has a receipt";
     return { kind: "not-measured", detail: `nothing is measured: ${why}` };
   }
   if (recent.frames + recent.skipped + recent.heldBack < limits.framesMin)

@@ -59,7 +59,7 @@ export const latencyReport = z.strictObject({
   control: z.enum(["data-channel", "websocket"]).nullable().describe("The way input takes; null: none yet"),
   recent: recentLatency
     .nullable()
-    .describe("The last 10 s; null: no receipts arrive, as where data channels do not open"),
+    .describe("The last 10 s; null: no frame shown has a receipt, as where data channels do not open"),
   session: sessionLatency.describe("Since the page was loaded"),
 });
 export type LatencyReport = z.infer<typeof latencyReport>;

@@ -101,7 +101,7 @@ export interface PlayerStats {
   readonly lossRatio: number;
   /** Seconds of sound weighted by loudness (`totalAudioEnergy`): grows when something is heard. */
   readonly audioEnergy: number;
-  /** Where the time from input to picture went in the last 10 s, by stage; null while the machine's receipts do not arrive. */
+  /** Where the time from input to picture went in the last 10 s, by stage; null while no frame shown has a receipt. */
   readonly latency: RecentLatency | null;
   /** What that means, in words. */
   readonly verdict: Verdict;

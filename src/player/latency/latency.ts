@@ -51,7 +51,7 @@ export class Latency {
     this.#meter.restart();
   }
 
-  /** Null while no receipts arrive. */
+  /** Null while no frame shown has a receipt. */
   recent({ rttMs, lossRatio }: Pick<PlayerStats, "rttMs" | "lossRatio">): RecentLatency | null {
     const measured = this.#meter.recent(performance.now());
     return measured === null

@@ -106,7 +106,10 @@ const pageLines = ({ pointer, keyboardLocked }: PageState): Line[] => [
   keyboardLocked
     ? ["Esc", "The game has it, and the system's keys. Hold it to leave full screen."]
     : ["Esc", "Shows the bar, lets the mouse go, leaves full screen. The game gets it too."],
-  ["Shift + Tab", "Takes the keyboard out of the game, to the bar above it."],
+  [
+    "Shift + Tab",
+    "In the window: takes the keyboard out of the game, to the bar above it. In full screen the game gets it.",
+  ],
   ["Ctrl + Shift + L", "Shows where the time goes between a key and its picture."],
   ["Reload", "Nothing is lost: you come back to the same game."],
   ["Mouse", mouseWords(pointer)],
@@ -124,7 +127,9 @@ function streamLines({ stream, stats, inputBy }: PageState): Line[] {
   return [
     ["Picture", `${wordsForMode(stream.mode)}, H.264 by ${stream.encoder}`],
     ...(stream.why === null ? [] : [["Why so", wordsForWhy(stream)] as const]),
-    ...(stats === null ? [] : [["Now", `${wordsForStats(stats)} round trip`] as const]),
+    ...(stats === null
+      ? []
+      : [["Now", `${wordsForStats(stats)}${stats.rttMs === null ? "" : " round trip"}`] as const]),
     ...(inputBy === null
       ? []
       : [
