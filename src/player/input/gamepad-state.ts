@@ -13,7 +13,7 @@ export interface Pad {
   readonly axes: readonly number[];
 }
 
-export const padsMax = 4;
+const padsMax = 4;
 const buttonsMax = 17;
 const leftTrigger = 6;
 const rightTrigger = 7;

@@ -37,8 +37,9 @@ export class Gamepads {
 
   /** Whether the pad has motors to do it with. */
   rumble({ index, strong, weak, durationMs }: Rumble): boolean {
-    const slots = this.#slots.seat(present().map((pad) => pad.index));
-    const motors = present().find((pad) => slots.get(pad.index) === index)?.vibrationActuator;
+    const pads = present();
+    const slots = this.#slots.seat(pads.map((pad) => pad.index));
+    const motors = pads.find((pad) => slots.get(pad.index) === index)?.vibrationActuator;
     if (!motors) return false;
     const effect = { duration: durationMs, strongMagnitude: strong, weakMagnitude: weak };
     // Refused while the page is hidden, or replaced by a newer effect.

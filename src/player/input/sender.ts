@@ -28,7 +28,7 @@ const stateBufferedBytesMax = 1_024;
 /** Bounds what a stalled reliable way may hold (~3,000 key events): past it nothing typed could matter any more. */
 const reliableBufferedBytesMax = 64 * 1024;
 /** Three frames of 60 Hz: a state that has not changed for so long is at rest. */
-export const restMs = 50;
+const restMs = 50;
 
 /** The way an event takes now; null: it is dropped. */
 export function chooseWay(event: InputEvent, ways: Ways, reliably = !isState(event)): Way | null {
