@@ -1,6 +1,8 @@
 // Input over a WebSocket, for networks and browsers where data channels do not open. It resumes the session with the
 // secret of the last welcome, and is opened again with back-off until its owner closes it.
-import { type Hello, protocolVersions } from "../contracts/signalling.js";
+//
+// The server says nothing by this socket but a refusal: one that lived for as long as a hello may take was accepted.
+import { type Hello, protocolVersions, signallingLimits } from "../contracts/signalling.js";
 import { recoveryFor, retryDelayMs } from "./recovery.js";
 
 export class ControlClient {
@@ -40,15 +42,17 @@ export class ControlClient {
 
   #open(): void {
     const socket = new WebSocket(this.url());
+    let openedAtMs = Number.POSITIVE_INFINITY;
     this.#socket = socket;
     socket.onopen = () => {
-      this.#attempt = 0;
+      openedAtMs = performance.now();
       const hello: Hello = { type: "hello", version: protocolVersions.newest, resume: this.resume() };
       socket.send(JSON.stringify(hello));
       this.opened();
     };
     socket.onclose = ({ code }) => {
       this.#socket = null;
+      if (performance.now() - openedAtMs >= signallingLimits.helloMsMax) this.#attempt = 0;
       // A newer connection or the session's end made this socket pointless; its owner learns that by signalling.
       const recovery = recoveryFor(code);
       if (recovery !== "retry" && recovery !== "fresh-ticket") return;
