@@ -182,6 +182,8 @@ class PlayerSession implements Player {
         break;
       case "welcome":
         this.#welcomed(message, goesOn);
+        // Last, as every event is: a listener that closes the player leaves nothing behind it to go on.
+        this.#events.emit("welcome", { stream: message.stream, resume: message.resume });
         break;
       case "stream":
         this.#stream = message.stream;
@@ -210,7 +212,6 @@ class PlayerSession implements Player {
     this.#renewed = false;
     this.#serverSaid = null;
     this.#stream = stream;
-    this.#events.emit("welcome", { stream, resume });
     // Only signalling was lost: media flows, and nothing has begun that it was needed for.
     if (this.#spare === null && this.#connection?.isConnected) return;
     this.#ways.welcomed();
@@ -312,8 +313,8 @@ class PlayerSession implements Player {
   /** `wayLost`: by the network; else the machine closed its end, and `ended` may follow. */
   #interrupted(connection: Connection, wayLost: boolean): void {
     if (connection !== this.#connection || this.#spare !== null) return;
-    this.#events.emit("interrupted", {});
     if (wayLost) this.#replace();
+    this.#events.emit("interrupted", {});
   }
 
   /**
@@ -365,9 +366,9 @@ class PlayerSession implements Player {
       this.#fail(kind, null);
       return;
     }
-    this.#events.emit("interrupted", {});
     // A new join by the resume secret, and a new offer at its welcome.
     this.#signalling.openAfter(retryDelayMs(this.#repairs++, Math.random()));
+    this.#events.emit("interrupted", {});
   }
 
   get #outageMs(): number {

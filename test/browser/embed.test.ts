@@ -9,8 +9,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { CreatedSession } from "../../src/contracts/session.js";
+import type { connect as Connect, Player, PlayerEvents } from "../../src/player/player.js";
 import { openBrowser } from "../support/browser.js";
 import { type RunningHotseat, startUp } from "../support/hotseat.js";
+import { watchConnections } from "../support/picture.js";
 
 const example = readFileSync("docs/examples/player.html", "utf8");
 
@@ -75,6 +77,73 @@ it("ends the session from the page, which may play again", async () => {
     await page.getByRole("button", { name: "Leave" }).click();
     await page.locator("#state", { hasText: "ended-by-player" }).waitFor();
   }
+});
+
+it("leaves at any event: nothing of a player goes on that was closed by its own listener", async () => {
+  await using browser = await openBrowser();
+  const { page } = browser;
+  await watchConnections(page);
+  await page.addInitScript(() => {
+    const sockets: WebSocket[] = [];
+    Object.assign(window, { sockets });
+    window.WebSocket = new Proxy(WebSocket, {
+      construct(target, args) {
+        const socket: WebSocket = Reflect.construct(target, args);
+        sockets.push(socket);
+        return socket;
+      },
+    });
+  });
+  await page.goto(origin());
+  const content = `import { connect } from "${hotseat.url}/assets/player.js"; Object.assign(window, { connect });`;
+  await page.addScriptTag({ type: "module", content });
+  await page.waitForFunction(() => "connect" in window);
+  const seen = await page.evaluate(async () => {
+    const { connect, connections, sockets } = window as never as {
+      connect: typeof Connect;
+      connections: RTCPeerConnection[];
+      sockets: WebSocket[];
+    };
+    const left = () => [
+      connections.filter(({ signalingState }) => signalingState !== "closed").length,
+      sockets.filter(({ readyState }) => readyState < WebSocket.CLOSING).length,
+    ];
+    const video = document.querySelector("video")!;
+    const heard = <Name extends keyof PlayerEvents>(player: Player, name: Name) =>
+      new Promise<PlayerEvents[Name]>((resolve) => player.on(name, resolve));
+    const leaves = <Name extends keyof PlayerEvents>(player: Player, name: Name) =>
+      new Promise<PlayerEvents[Name]>((resolve) =>
+        player.on(name, (event) => {
+          player.close();
+          resolve(event);
+        }),
+      );
+    const session: CreatedSession = await (await fetch("/sessions", { method: "POST" })).json();
+    const { urls } = session;
+
+    const first = connect(session, { video, controlTransport: "websocket" });
+    const { resume } = await leaves(first, "welcome");
+    const afterWelcome = left();
+
+    const second = connect({ urls, resume }, { video });
+    const welcome = heard(second, "welcome");
+    await heard(second, "connected");
+    const interrupted = leaves(second, "interrupted");
+    const broken = connections.at(-1)!;
+    Object.defineProperty(broken, "connectionState", { value: "failed" });
+    broken.dispatchEvent(new Event("connectionstatechange"));
+    await interrupted;
+
+    // Who comes back is not thrown out again by the player that left.
+    const third = connect({ urls, resume: (await welcome).resume }, { video });
+    const problem = heard(third, "problem").then(({ kind }) => kind);
+    const plays = heard(third, "stats").then(() => heard(third, "stats"));
+    const thrownOut = await Promise.race([problem, plays.then(() => null)]);
+    const playing = left();
+    if (third.end()) await heard(third, "ended");
+    return { afterWelcome, thrownOut, playing };
+  });
+  expect(seen).toEqual({ afterWelcome: [0, 0], thrownOut: null, playing: [1, 1] });
 });
 
 it("has types that a strict page is checked by, in one file", async () => {
