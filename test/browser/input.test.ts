@@ -112,8 +112,10 @@ describe("a person with a laptop", () => {
 
   it("feels the game in the gamepad that is meant, unless vibration is switched off", async () => {
     const rumble = { index: 2, strong: 1, weak: 0.2, durationMs: 300 };
+    // The game rumbles, too, when something is hit: for other times.
+    const felt = async () => (await effects(page)).filter(({ duration }) => duration === rumble.durationMs);
     await machineSays(page, encodeRumble(rumble));
-    expect(await effects(page)).toEqual([
+    expect(await felt()).toEqual([
       { pad: 2, type: "dual-rumble", duration: 300, strongMagnitude: 1, weakMagnitude: 0.2 },
     ]);
     await openHelp();
@@ -121,12 +123,12 @@ describe("a person with a laptop", () => {
     await page.screenshot({ path: "test-output/help.png" });
     await closeHelp();
     await machineSays(page, encodeRumble(rumble));
-    expect(await effects(page)).toHaveLength(1);
+    expect(await felt()).toHaveLength(1);
     await openHelp();
     await page.locator("#rumble-setting").check();
     await closeHelp();
     await machineSays(page, encodeRumble(rumble));
-    expect(await effects(page)).toHaveLength(2);
+    expect(await felt()).toHaveLength(2);
   });
 
   it("keeps its place in the help while the figures in it change", async () => {
