@@ -6,6 +6,7 @@
 // another (the machine's ICE has no restart): it is replaced by a new one.
 import { keepalive } from "../contracts/input.js";
 import { type IceCandidate, signallingLimits } from "../contracts/signalling.js";
+import { type PathRates, rates, type StatsSample, sample } from "./statistics.js";
 
 const connectMsMax = 10_000;
 /** ICE often recovers by itself from a short gap; waiting longer costs more than a new connection (~300 ms). */
@@ -43,6 +44,7 @@ export class Connection {
   #deadline: ReturnType<typeof setTimeout> | undefined;
   #everConnected = false;
   #offerNumber: number | null = null;
+  #lastSample: StatsSample | null = null;
   readonly #keepalive: ReturnType<typeof setInterval>;
 
   constructor(
@@ -122,8 +124,12 @@ export class Connection {
     return this.#peer.connectionState === "connected";
   }
 
-  stats(): Promise<RTCStatsReport> {
-    return this.#peer.getStats();
+  /** Since it was asked last; null the first time. */
+  async rates(): Promise<PathRates | null> {
+    const report = await this.#peer.getStats();
+    const before = this.#lastSample;
+    this.#lastSample = sample(report.values(), performance.now());
+    return before && rates(before, this.#lastSample);
   }
 
   close(): void {

@@ -22,21 +22,17 @@ import { Devices } from "./input/devices.js";
 import { InputSender } from "./input/sender.js";
 import { InputWays, type Transport } from "./input/ways.js";
 import { Latency } from "./latency/latency.js";
+import { watchNetwork } from "./network.js";
 import { Nodes } from "./nodes.js";
 import { recoveryFor, retryDelayMs, retryLimits } from "./recovery.js";
 import { type Heard, SignallingClient } from "./signalling-client.js";
 import { Sound } from "./sound.js";
-import { rates, type StatsSample, sample } from "./statistics.js";
 
 export type * from "./api.js";
 
 const statsMs = 1_000;
 /** Ports and addresses the browser found may be gone after this: an offer made earlier is made again. */
 const offerMsMax = 20_000;
-
-/** W3C Network Information; where it exists with a type, it says when a device goes from one network to another. */
-const networkInformation = () =>
-  (navigator as Navigator & { readonly connection?: EventTarget & { readonly type?: string } }).connection;
 
 /** Starts at once; listeners added in the same task miss nothing. */
 export function connect(target: Target, options: PlayerOptions): Player {
@@ -75,7 +71,6 @@ class PlayerSession implements Player {
   #repairs = 0;
   /** Whether a fresh ticket was asked for since the last welcome. */
   #renewed = false;
-  #lastSample: StatsSample | null = null;
   #reportedAtMs = Number.NEGATIVE_INFINITY;
   #transport: Transport | null = null;
 
@@ -120,16 +115,11 @@ class PlayerSession implements Player {
     this.#prepare();
     this.#signalling.open();
     const timer = setInterval(() => void this.#measure(), statsMs);
-    this.#closed.signal.addEventListener("abort", () => clearInterval(timer), { once: true });
     const { signal } = this.#closed;
-    window.addEventListener("online", () => this.#replace(), { signal });
-    const network = networkInformation();
-    let kind = network?.type;
-    // It also changes with every estimate of the speed.
-    const changed = () => kind !== (kind = network?.type) && this.#replace();
-    network?.addEventListener("change", changed, { signal });
-    this.#devices.listen(this.#closed.signal);
-    this.#latency.watch(this.#options.video, this.#closed.signal);
+    signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+    watchNetwork(() => this.#replace(), signal);
+    this.#devices.listen(signal);
+    this.#latency.watch(this.#options.video, signal);
   }
 
   on<Name extends keyof PlayerEvents>(name: Name, listener: (event: PlayerEvents[Name]) => void): () => void {
@@ -215,7 +205,7 @@ class PlayerSession implements Player {
     // Only signalling was lost: media flows, and nothing has begun that it was needed for.
     if (this.#spare === null && this.#connection?.isConnected) return;
     this.#ways.welcomed();
-    const newest = this.#spare ?? this.#connection;
+    const newest = this.#newest;
     if (goesOn && newest?.isNegotiating) {
       newest.allowMore(); // Its answer is still to come, or comes again.
       return;
@@ -234,10 +224,14 @@ class PlayerSession implements Player {
     this.#attempt((connection) => connection.negotiate((sdp) => this.#signalling.say({ type: "offer", sdp })));
   }
 
-  // What is negotiated is the newest connection. A description or candidate the browser rejects breaks that, not the
-  // player.
+  /** The one that is negotiated. */
+  get #newest(): Connection | null {
+    return this.#spare ?? this.#connection;
+  }
+
+  // A description or candidate the browser rejects breaks that connection, not the player.
   #attempt(negotiation: (connection: Connection) => Promise<void>): void {
-    const connection = this.#spare ?? this.#connection;
+    const connection = this.#newest;
     if (connection === null) return;
     negotiation(connection).catch(() => this.#connectionFailed(connection, "network-blocked"));
   }
@@ -250,7 +244,7 @@ class PlayerSession implements Player {
       { iceServers: this.#iceServers, iceTransportPolicy },
       {
         candidate: (candidate) => {
-          if (connection === (this.#spare ?? this.#connection)) this.#signalling.say({ type: "candidate", candidate });
+          if (connection === this.#newest) this.#signalling.say({ type: "candidate", candidate });
         },
         track: (track) => {
           // The first is prepared for its picture; a later one gets the page's when it has one.
@@ -296,7 +290,6 @@ class PlayerSession implements Player {
     if (connection === this.#spare) {
       this.#spare = null;
       this.#connection = connection;
-      this.#lastSample = null;
       this.#latency.restart();
     } else this.#dropSpare();
     if (this.#everConnected && connection !== this.#shown) for (const track of connection.tracks) this.#show(track);
@@ -414,12 +407,8 @@ class PlayerSession implements Player {
   async #measure(): Promise<void> {
     const connection = this.#connection;
     if (connection === null || !connection.isConnected) return;
-    const report = await connection.stats();
-    if (connection !== this.#connection) return;
-    const before = this.#lastSample;
-    this.#lastSample = sample(report.values(), performance.now());
-    const path = before === null ? null : rates(before, this.#lastSample);
-    if (path === null) return;
+    const path = await connection.rates();
+    if (path === null || connection !== this.#connection) return;
     // The machine sends a picture or sound all the time: ICE would notice seconds later that the way is gone.
     if (path.bitrateKbps > 0 && this.#silent) this.#connected(connection);
     else if (path.bitrateKbps === 0) {
@@ -443,7 +432,6 @@ class PlayerSession implements Player {
     this.#ways.disconnected();
     this.#connection?.close();
     this.#connection = null;
-    this.#lastSample = null;
     this.#latency.restart();
   }
 

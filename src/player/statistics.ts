@@ -37,8 +37,11 @@ export function sample(reports: Iterable<Record<string, unknown>>, atMs: number)
   };
 }
 
+/** What one connection's path gives: the latency is measured across them. */
+export type PathRates = Omit<PlayerStats, "latency" | "verdict">;
+
 /** Rates between two samples of one connection; null without time between them, or when the counters started anew. */
-export function rates(before: StatsSample, after: StatsSample): Omit<PlayerStats, "latency" | "verdict"> | null {
+export function rates(before: StatsSample, after: StatsSample): PathRates | null {
   const seconds = (after.atMs - before.atMs) / 1000;
   if (seconds <= 0 || after.bytes < before.bytes || after.frames < before.frames) return null;
   const lost = Math.max(0, after.lost - before.lost);
