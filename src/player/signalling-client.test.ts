@@ -99,6 +99,15 @@ const offer = { type: "offer", sdp: "the offer" } as const;
 const bye = { type: "bye" } as const;
 const id = "line-of-vm-1";
 
+/** Welcomed on the line `id`, on which nothing has been said. */
+async function openWelcomed() {
+  const opened = await open();
+  await opened.ingest.next();
+  opened.ingest.say(welcome({ id, received: 0 }));
+  await opened.until(() => opened.goesOn.length === 1);
+  return opened;
+}
+
 it("what is said while the socket is away is said by the next, with what was not heard before", async () => {
   const { ingest, goesOn, until } = await open();
   expect(await ingest.next()).toEqual({ type: "hello", version: 2, ticket: "a.b.c" });
@@ -119,10 +128,7 @@ it("what is said while the socket is away is said by the next, with what was not
 });
 
 it("what was acked is not said again when the machine's link was away", async () => {
-  const { ingest, goesOn, until } = await open();
-  await ingest.next();
-  ingest.say(welcome({ id, received: 0 }));
-  await until(() => goesOn.length === 1);
+  const { ingest } = await openWelcomed();
   client.say(offer);
   client.say(bye);
   await ingest.next();
@@ -133,9 +139,7 @@ it("what was acked is not said again when the machine's link was away", async ()
 });
 
 it("what comes twice is heard once, what follows a loss is not heard yet, and what is heard is acked", async () => {
-  const { ingest, heard, until } = await open();
-  await ingest.next();
-  ingest.say(welcome({ id, received: 0 }));
+  const { ingest, heard, until } = await openWelcomed();
   const answer = (seq: number): ToPlayer => ({ type: "answer", sdp: `answer ${seq}`, to: 1, seq });
   for (const seq of [1, 1, 3, 2]) ingest.say(answer(seq));
   expect(await ingest.next()).toEqual({ type: "ack", received: 1 });
@@ -147,10 +151,7 @@ it("what comes twice is heard once, what follows a loss is not heard yet, and wh
 it("acks again at each heartbeat, and says again what was not acked for a whole one", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   try {
-    const { ingest, goesOn, until } = await open();
-    await ingest.next();
-    ingest.say(welcome({ id, received: 0 }));
-    await until(() => goesOn.length === 1);
+    const { ingest } = await openWelcomed();
     client.say(offer);
     expect(await ingest.next()).toEqual({ ...offer, seq: 1 });
     for (let beat = 0; beat < 2; beat++) {
@@ -165,10 +166,7 @@ it("acks again at each heartbeat, and says again what was not acked for a whole 
 });
 
 it("another machine's line begins at 1, and of what was said on the one before only a goodbye is said on it", async () => {
-  const { ingest, goesOn, until } = await open();
-  await ingest.next();
-  ingest.say(welcome({ id, received: 0 }));
-  await until(() => goesOn.length === 1);
+  const { ingest, goesOn } = await openWelcomed();
   client.say(offer);
   client.say(bye);
   await ingest.next();
@@ -189,10 +187,7 @@ it("a machine of version 1 is told without numbers", async () => {
 });
 
 it("a socket that answers no ping when its way seems gone is replaced, and the line goes on", async () => {
-  const { ingest, goesOn, until } = await open();
-  await ingest.next();
-  ingest.say(welcome({ id, received: 0 }));
-  await until(() => goesOn.length === 1);
+  const { ingest } = await openWelcomed();
   const coming = nextSocket();
   client.probe();
   expect(await ingest.next()).toEqual({ type: "ping" });

@@ -1,9 +1,9 @@
 // A player who walks away: the seat is not theirs for ever.
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { Session } from "../../src/contracts/session.js";
 import { type Browser, openBrowser } from "../support/browser.js";
 import { type RunningHotseat, startUp } from "../support/hotseat.js";
 import { play } from "../support/play.js";
+import { sessionsOf } from "../support/sessions.js";
 
 let hotseat: RunningHotseat;
 let browser: Browser;
@@ -20,9 +20,5 @@ it("ends the session of a player who touches nothing for the configured time, an
   const { page } = browser;
   await play(page, hotseat.link);
   await page.locator(".overlay-text", { hasText: "Nothing was pressed for a long time" }).waitFor();
-  const response = await fetch(`${hotseat.url}/api/session/v1`, {
-    headers: { authorization: `Bearer ${hotseat.key("operate")}` },
-  });
-  const { sessions } = (await response.json()) as { sessions: Session[] };
-  expect(sessions).toMatchObject([{ status: "ENDED", end: { reason: "idle" } }]);
+  expect(await sessionsOf(hotseat)).toMatchObject([{ status: "ENDED", end: { reason: "idle" } }]);
 });

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -37,7 +37,6 @@ let sessionUrl: string;
 let browser: Browser;
 
 beforeAll(async () => {
-  mkdirSync("test-output", { recursive: true });
   const log = createLog({ name: "t", level: "silent" });
   postgres = await startEmbeddedPostgres({ dataDir: join(folder, "postgres"), log });
   secrets = await ensureSecrets(secretsPath);

@@ -1,11 +1,10 @@
 // A person's hands: four gamepads, a mouse with five buttons, a network that loses packets, a phone; and what happens when
 // they look away. The devices are as real as a headless browser has them (test/support/devices.ts).
-import { mkdirSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GamepadState, InputEvent } from "../../src/contracts/input.js";
 import { encodeRumble } from "../../src/contracts/rumble.js";
-import { type Browser, openBrowser } from "../support/browser.js";
+import { type Browser, openBrowser, phone } from "../support/browser.js";
 import {
   effects,
   fakeGamepads,
@@ -23,20 +22,20 @@ import {
 } from "../support/devices.js";
 import { type RunningHotseat, startUp, until } from "../support/hotseat.js";
 import { shipMovesWhile, shipRests } from "../support/picture.js";
-import { play } from "../support/play.js";
+import { endSession, play } from "../support/play.js";
 
 let hotseat: RunningHotseat;
 
 beforeAll(async () => {
-  mkdirSync("test-output", { recursive: true });
   hotseat = await startUp();
 });
 afterAll(() => hotseat?.[Symbol.asyncDispose]());
 
-const endSession = async (page: Page) => {
-  await page.evaluate(() => document.querySelector<HTMLElement>("#end")!.click());
-  await page.locator('body[data-phase="ended"]').waitFor();
+const openHelp = async (page: Page) => {
+  await page.evaluate(() => document.querySelector<HTMLElement>("#help")!.click());
+  await page.locator("#help-dialog[open]").waitFor();
 };
+const closeHelp = (page: Page) => page.locator("#help-dialog").getByRole("button", { name: "Close" }).click();
 
 type OfKind<Kind extends InputEvent["kind"]> = Sent & { readonly event: Extract<InputEvent, { kind: Kind }> };
 const ofKind =
@@ -81,12 +80,6 @@ describe("a person with a laptop", () => {
   });
   afterAll(() => browser?.[Symbol.asyncDispose]());
 
-  const openHelp = async () => {
-    await page.evaluate(() => document.querySelector<HTMLElement>("#help")!.click());
-    await page.locator("#help-dialog[open]").waitFor();
-  };
-  const closeHelp = () => page.locator("#help-dialog").getByRole("button", { name: "Close" }).click();
-
   it("plays with four gamepads at once, which come and go in mid-play", async () => {
     for (const index of [0, 1]) await plug(page, index);
     await tilt(page, 0, -1);
@@ -118,21 +111,21 @@ describe("a person with a laptop", () => {
     expect(await felt()).toEqual([
       { pad: 2, type: "dual-rumble", duration: 300, strongMagnitude: 1, weakMagnitude: 0.2 },
     ]);
-    await openHelp();
+    await openHelp(page);
     await page.locator("#rumble-setting").uncheck();
     await page.screenshot({ path: "test-output/help.png" });
-    await closeHelp();
+    await closeHelp(page);
     await machineSays(page, encodeRumble(rumble));
     expect(await felt()).toHaveLength(1);
-    await openHelp();
+    await openHelp(page);
     await page.locator("#rumble-setting").check();
-    await closeHelp();
+    await closeHelp(page);
     await machineSays(page, encodeRumble(rumble));
     expect(await felt()).toHaveLength(2);
   });
 
   it("keeps its place in the help while the figures in it change", async () => {
-    await openHelp();
+    await openHelp(page);
     const setting = page.locator("#rumble-setting");
     await setting.focus();
     const figures = () => page.locator("#stats").getAttribute("data-bitrate-kbps");
@@ -141,7 +134,7 @@ describe("a person with a laptop", () => {
       await until("the next figures", async () => (await figures()) !== before || undefined);
     }
     expect(await setting.evaluate((element) => element === document.activeElement)).toBe(true);
-    await closeHelp();
+    await closeHelp(page);
   });
 
   it("has every pixel of the mouse counted once, however it is read", async () => {
@@ -155,29 +148,29 @@ describe("a person with a laptop", () => {
       return last.channel === "input" && last.event.x !== start.x ? last.event : undefined;
     });
     expect({ x: rested.x - start.x, y: rested.y - start.y }).toEqual({ x: 280, y: 80 });
-    await openHelp();
+    await openHelp(page);
     await page.getByText(/its motion (as your hand|with the system)/).waitFor();
-    await closeHelp();
+    await closeHelp(page);
   });
 
   it("is told whether the system's acceleration is in the motion, by what this browser does", async () => {
     await lockAs(page, "unadjusted");
     expect(await lockByClick(page)).toEqual([{ unadjustedMovement: true }]);
-    await openHelp();
+    await openHelp(page);
     await page.getByText("Unadjusted: the game has its motion as your hand makes it").waitFor();
-    await closeHelp();
+    await closeHelp(page);
     await lockAs(page, "refuses unadjusted");
     expect(await lockByClick(page)).toEqual([{ unadjustedMovement: true }, null]);
-    await openHelp();
+    await openHelp(page);
     await page.getByText("with the system's acceleration: this browser cannot").waitFor();
-    await closeHelp();
+    await closeHelp(page);
     await lockAs(page, "unadjusted");
     await lockByClick(page);
     await lockAs(page, "ignores options");
     await lockByClick(page);
-    await openHelp();
+    await openHelp(page);
     await page.getByText("with the system's acceleration: this browser cannot").waitFor();
-    await closeHelp();
+    await closeHelp(page);
     await lockAs(page, "itself");
   });
 
@@ -224,14 +217,14 @@ describe("a person with a laptop", () => {
     await page.locator("#fullscreen").click();
     await page.waitForFunction(() => document.fullscreenElement?.id === "stage");
     await until("the keyboard is locked", async () => (await calls()).includes("lock") || undefined);
-    await openHelp();
+    await openHelp(page);
     await page.getByText("Hold it to leave full screen.").waitFor();
-    await closeHelp();
+    await closeHelp(page);
     await page.evaluate(() => document.exitFullscreen());
     await until("it is unlocked", async () => (await calls()).at(-1) === "unlock" || undefined);
-    await openHelp();
+    await openHelp(page);
     await page.getByText("Shows the bar, lets the mouse go, leaves full screen.").waitFor();
-    await closeHelp();
+    await closeHelp(page);
   });
 
   it("holds nothing in a page that is hidden, and holds again what is still held when it is back", async () => {
@@ -271,12 +264,7 @@ describe("a person with a laptop", () => {
 
 describe("a person with a phone", () => {
   it("has a pad as the game wants it, in reach of both thumbs, held either way", async () => {
-    await using browser = await openBrowser({
-      viewport: { width: 390, height: 844 },
-      deviceScaleFactor: 2,
-      isMobile: true,
-      hasTouch: true,
-    });
+    await using browser = await openBrowser(phone);
     const { page } = browser;
     await recordInput(page);
     await page.addInitScript(() => {

@@ -1,10 +1,10 @@
 // What a player and an operator are told of the time between a key and its picture: by receipts of frames, in Chromium.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { latencyStages } from "../../src/contracts/latency.js";
-import { type Browser, openBrowser } from "../support/browser.js";
+import { type Browser, openBrowser, withoutDataChannels } from "../support/browser.js";
 import { type RunningHotseat, startUp, until } from "../support/hotseat.js";
 import { keyFlips } from "../support/key-flips.js";
-import { play } from "../support/play.js";
+import { endSession, play } from "../support/play.js";
 import { reportedLatency } from "../support/stream-status.js";
 
 let hotseat: RunningHotseat;
@@ -21,9 +21,7 @@ describe("a person who presses keys", () => {
   });
   afterAll(async () => {
     // The machine may have one seat only.
-    await browser?.page.mouse.move(640, 5);
-    await browser?.page.locator("#end").click();
-    await browser?.page.locator('body[data-phase="ended"]').waitFor();
+    if (browser !== undefined) await endSession(browser.page);
     await browser?.[Symbol.asyncDispose]();
   });
 
@@ -82,11 +80,7 @@ describe("a person whose network opens no data channels", () => {
   it("is told that nothing is measured, and so is the operator", async () => {
     await using browser = await openBrowser();
     const { page } = browser;
-    await page.addInitScript(() => {
-      // Channels of a connection that never connects never open.
-      const make = RTCPeerConnection.prototype.createDataChannel;
-      RTCPeerConnection.prototype.createDataChannel = (...args) => make.apply(new RTCPeerConnection(), args);
-    });
+    await withoutDataChannels(page);
     await play(page, hotseat.link);
     await page.keyboard.press("Control+Shift+L");
     await until("the page says so", async () => {

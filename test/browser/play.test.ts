@@ -1,8 +1,7 @@
 // The main job, as a person does it: one command, the link, Play; and nothing left afterwards.
-import { mkdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Session } from "../../src/contracts/session.js";
-import { type Browser, openBrowser } from "../support/browser.js";
+import { type Browser, openBrowser, phone, withoutDataChannels } from "../support/browser.js";
 import { type RunningHotseat, startUp, until } from "../support/hotseat.js";
 import {
   audioEnergy,
@@ -14,23 +13,17 @@ import {
   tiltStick,
   watchConnections,
 } from "../support/picture.js";
-import { play } from "../support/play.js";
+import { endSession, play } from "../support/play.js";
+import { newestOf } from "../support/sessions.js";
 
 let hotseat: RunningHotseat;
 
 beforeAll(async () => {
-  mkdirSync("test-output", { recursive: true });
   hotseat = await startUp();
 });
 afterAll(() => hotseat?.[Symbol.asyncDispose]());
 
-const sessions = async (): Promise<Session[]> => {
-  const response = await fetch(`${hotseat.url}/api/session/v1`, {
-    headers: { authorization: `Bearer ${hotseat.key("operate")}` },
-  });
-  return ((await response.json()) as { sessions: Session[] }).sessions;
-};
-const newest = async () => (await sessions())[0]!;
+const newest = () => newestOf(hotseat);
 const ended = (session: Session) => session.status === "ENDED" || undefined;
 
 describe("a person with a laptop", () => {
@@ -138,29 +131,19 @@ describe("a person whose network opens no data channels", () => {
   it("plays over the control WebSocket", async () => {
     await using browser = await openBrowser();
     const { page } = browser;
-    await page.addInitScript(() => {
-      // Channels of a connection that never connects never open.
-      const make = RTCPeerConnection.prototype.createDataChannel;
-      RTCPeerConnection.prototype.createDataChannel = (...args) => make.apply(new RTCPeerConnection(), args);
-    });
+    await withoutDataChannels(page);
     await play(page, hotseat.link);
     await page.keyboard.press("ArrowUp");
     expect(await shipMovesWith(page, "ArrowLeft")).toBeLessThan(-0.1);
     expect(await shipMovesWith(page, "ArrowRight")).toBeGreaterThan(0.1);
-    await page.mouse.move(640, 5);
-    await page.locator("#end").click();
+    await endSession(page);
     await until("the session has ended", async () => ended(await newest()));
   });
 });
 
 describe("a person with a phone", () => {
   it("plays by touch", async () => {
-    await using browser = await openBrowser({
-      viewport: { width: 390, height: 844 },
-      deviceScaleFactor: 2,
-      isMobile: true,
-      hasTouch: true,
-    });
+    await using browser = await openBrowser(phone);
     const { page } = browser;
     await page.goto(hotseat.link);
     await page.locator('[data-game="demo"]').waitFor();

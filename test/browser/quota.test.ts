@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Browser, openBrowser } from "../support/browser.js";
 import { type RunningHotseat, startUp } from "../support/hotseat.js";
 import { play } from "../support/play.js";
+import { sessionsOf } from "../support/sessions.js";
 
 let hotseat: RunningHotseat;
 let browser: Browser;
@@ -25,13 +26,10 @@ it("says that all places are taken, and Try again plays when somebody has left",
   expect(await second.locator(".overlay-text").textContent()).toContain("Try again when somebody has left");
   await second.screenshot({ path: "test-output/quota.png" });
 
-  const sessions = `${hotseat.url}/api/session/v1`;
-  const headers = { authorization: `Bearer ${hotseat.key("operate")}` };
-  const { sessions: live } = (await (await fetch(`${sessions}?status=ACTIVE`, { headers })).json()) as {
-    sessions: { sessionId: string }[];
-  };
+  const live = (await sessionsOf(hotseat)).filter(({ status }) => status === "ACTIVE");
   expect(live).toHaveLength(1);
-  await fetch(`${sessions}/${live[0]!.sessionId}`, { method: "DELETE", headers });
+  const headers = { authorization: `Bearer ${hotseat.key("operate")}` };
+  await fetch(`${hotseat.url}/api/session/v1/${live[0]!.sessionId}`, { method: "DELETE", headers });
   await second.getByRole("button", { name: "Try again" }).click();
   await second.locator('body[data-phase="playing"]').waitFor({ timeout: 60_000 });
 });

@@ -1,29 +1,22 @@
 // Real games as a person plays them: chosen in the list, seen in the page, steered by its keys, and gone afterwards.
-import { mkdirSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GameSummary } from "../../src/contracts/catalog.js";
-import type { Session } from "../../src/contracts/session.js";
-import { openBrowser } from "../support/browser.js";
+import { openBrowser, phone } from "../support/browser.js";
 import { type RunningHotseat, startUp, until } from "../support/hotseat.js";
 import { audioEnergy, watchConnections } from "../support/picture.js";
 import { play } from "../support/play.js";
+import { newestOf } from "../support/sessions.js";
 import { withoutProgram } from "../support/x11-room.js";
 
 let hotseat: RunningHotseat;
 
 beforeAll(async () => {
-  mkdirSync("test-output", { recursive: true });
   hotseat = await startUp();
 });
 afterAll(() => hotseat?.[Symbol.asyncDispose]());
 
-const newest = async (): Promise<Session> => {
-  const response = await fetch(`${hotseat.url}/api/session/v1`, {
-    headers: { authorization: `Bearer ${hotseat.key("operate")}` },
-  });
-  return ((await response.json()) as { sessions: Session[] }).sessions[0]!;
-};
+const newest = () => newestOf(hotseat);
 
 /** The processes of games, by their program's name. */
 const gameProcesses = () =>
@@ -95,12 +88,7 @@ describe("Chromium B.S.U.", () => {
   });
 
   it("ends the session with a clear word when it is quit", async () => {
-    await using browser = await openBrowser({
-      viewport: { width: 390, height: 844 },
-      deviceScaleFactor: 2,
-      isMobile: true,
-      hasTouch: true,
-    });
+    await using browser = await openBrowser(phone);
     const { page } = browser;
     await page.goto(hotseat.link);
     await page.locator('[data-game="neverball"]').waitFor();

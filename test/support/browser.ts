@@ -16,6 +16,14 @@ const flags = [
 
 export const chromiumPath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
 
+/** What `openBrowser` is given for a phone held upright. */
+export const phone: BrowserContextOptions = {
+  viewport: { width: 390, height: 844 },
+  deviceScaleFactor: 2,
+  isMobile: true,
+  hasTouch: true,
+};
+
 export interface Browser extends AsyncDisposable {
   readonly context: BrowserContext;
   readonly page: Page;
@@ -46,3 +54,11 @@ export async function openBrowser(options: BrowserContextOptions & { executableP
     },
   };
 }
+
+/** Gives the page a network that opens no data channels. Call before the page loads. */
+export const withoutDataChannels = (page: Page) =>
+  page.addInitScript(() => {
+    // Channels of a connection that never connects never open.
+    const make = RTCPeerConnection.prototype.createDataChannel;
+    RTCPeerConnection.prototype.createDataChannel = (...args) => make.apply(new RTCPeerConnection(), args);
+  });

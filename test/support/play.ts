@@ -1,4 +1,4 @@
-// What a person does: open the link, choose a quality, press Play, and wait for the picture.
+// What a person does: open the link, choose a quality, press Play, and wait for the picture; and End.
 import type { Page } from "playwright-core";
 
 /** Resolves when the game's picture moves; with what the page said on the way. */
@@ -13,4 +13,10 @@ export async function play(page: Page, link: string, options: { game?: string; q
     const video = document.querySelector<HTMLVideoElement>("#video");
     return video !== null && video.videoWidth > 0 && video.getVideoPlaybackQuality().totalVideoFrames > 5;
   });
+}
+
+/** By the bar's button, whether the bar is to be seen or not: a machine that carries one session only has a place again. */
+export async function endSession(page: Page): Promise<void> {
+  await page.evaluate(() => document.querySelector<HTMLElement>("#end")!.click());
+  await page.locator('body[data-phase="ended"]').waitFor();
 }
