@@ -263,7 +263,7 @@ describe("a person with a laptop", () => {
 });
 
 describe("a person with a phone", () => {
-  it("has a pad as the game wants it, in reach of both thumbs, held either way", async () => {
+  it("has a pad as the game wants it, in reach of both thumbs, held either way, that vibrates only where that is wanted", async () => {
     await using browser = await openBrowser(phone);
     const { page } = browser;
     await recordInput(page);
@@ -274,6 +274,13 @@ describe("a person with a phone", () => {
     });
     await play(page, hotseat.link);
     await page.screenshot({ path: "test-output/pad-portrait.png" });
+
+    const vibrates = async (wanted: boolean) => {
+      await openHelp(page);
+      await page.locator("#rumble-setting").setChecked(wanted);
+      await closeHelp(page);
+    };
+    await vibrates(false);
 
     const touch = await browser.context.newCDPSession(page);
     const centre = async (selector: string, across = 0.5) => {
@@ -309,9 +316,12 @@ describe("a person with a phone", () => {
       );
     }
 
+    const buzzes = () => page.evaluate(() => (window as never as { buzzes: number[] }).buzzes);
     await machineSays(page, encodeRumble({ index: 0, strong: 0.5, weak: 0.2, durationMs: 200 }));
-    const buzzes = await page.evaluate(() => (window as never as { buzzes: number[] }).buzzes);
-    expect(Math.abs(buzzes.at(-1)! - 100)).toBeLessThan(2);
+    expect(await buzzes(), "vibration is switched off").toEqual([]);
+    await vibrates(true);
+    await machineSays(page, encodeRumble({ index: 0, strong: 0.5, weak: 0.2, durationMs: 200 }));
+    expect(Math.abs((await buzzes()).at(-1)! - 100)).toBeLessThan(2);
     await endSession(page);
   });
 });
