@@ -101,7 +101,8 @@ describe("/metrics of every role in one process", () => {
     const series = new Map<string, number>();
     for (const [, name = ""] of text.matchAll(/^(\w+?)(?:_bucket|_sum|_count)?[ {]/gm))
       series.set(name, (series.get(name) ?? 0) + 1);
-    expect([...series].filter(([, count]) => count > 250)).toStrictEqual([]);
+    // The most there are: latency's 8 stages × 3 percentiles × 14 lines of a histogram.
+    expect([...series].filter(([, count]) => count > 350)).toStrictEqual([]);
   });
 
   it("counts requests by operation, not by address", async () => {
