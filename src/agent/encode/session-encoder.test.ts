@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { nalUnits } from "../webrtc/rtp.js";
 import { faultyDriver } from "./faulty-encoder.fixture.js";
 import { type Replacement, SessionEncoder } from "./session-encoder.js";
@@ -6,6 +6,8 @@ import { type AccessUnit, type EncoderDriver, EncoderError, pictureBytes } from 
 import { x264 } from "./x264.js";
 
 const mode = { width: 320, height: 180, fps: 60 };
+
+afterEach(() => void vi.useRealTimers());
 
 async function opened(drivers: readonly EncoderDriver[]) {
   const replacements: Replacement[] = [];
@@ -40,6 +42,76 @@ describe("a session's encoder", () => {
       await encoder.close();
     },
   );
+
+  it("that hangs in opening is replaced after 5 s, and closed if it opens after all", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    let open = () => {};
+    const opens = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const closed = vi.fn();
+    const stuck: EncoderDriver = {
+      ...x264,
+      name: "stuck",
+      open: async (options) => {
+        await opens;
+        const late = await x264.open(options);
+        return { ...late, close: () => late.close().then(closed) };
+      },
+    };
+    const opening = opened([stuck, x264]);
+    await vi.advanceTimersByTimeAsync(5_000);
+    const { encoder, next, replacements } = await opening;
+    expect(replacements).toEqual([{ failed: "stuck", because: "it did not open within 5 s", by: x264 }]);
+    expect(hasIdr(await next())).toBe(true);
+    open();
+    vi.useRealTimers();
+    await vi.waitFor(() => expect(closed).toHaveBeenCalledOnce());
+    await encoder.close();
+  });
+
+  it("that is the last has longer to open: after it there is no session", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const slow: EncoderDriver = {
+      ...x264,
+      open: async (options) => {
+        await new Promise((resolve) => setTimeout(resolve, 9_000));
+        return x264.open(options);
+      },
+    };
+    const opening = opened([slow]);
+    await vi.advanceTimersByTimeAsync(9_000);
+    const { encoder, next } = await opening;
+    expect(hasIdr(await next())).toBe(true);
+    await encoder.close();
+  });
+
+  it("has the bitrate that came while it opened", async () => {
+    const bitrates: number[] = [];
+    const heard: number[] = [];
+    let arrives = () => {};
+    const driver: EncoderDriver = {
+      ...x264,
+      open: async (options) => {
+        bitrates.push(options.bitrateKbps);
+        arrives();
+        const opened = await x264.open(options);
+        return {
+          setBitrate: (kbps) => {
+            heard.push(kbps);
+            opened.setBitrate(kbps);
+          },
+          encode: (timestamp, keyframe) => opened.encode(timestamp, keyframe),
+          close: () => opened.close(),
+        };
+      },
+    };
+    const { encoder } = await opened([driver]);
+    arrives = () => encoder.setBitrate(3_000);
+    await encoder.change({ mode, picture: Buffer.alloc(pictureBytes(mode), 128) });
+    expect({ bitrates, heard }).toEqual({ bitrates: [2_000, 2_000], heard: [3_000] });
+    await encoder.close();
+  });
 
   it("is the first that opens", async () => {
     const { encoder, next, replacements } = await opened([

@@ -4,6 +4,7 @@
 // as an IDR. A driver that failed is not tried again in this session. What hangs cannot be stopped: it is left alone, and
 // freed if it ever comes back.
 import { setTimeout as sleep } from "node:timers/promises";
+import { inTime } from "./in-time.js";
 import {
   type AccessUnit,
   type EncoderDriver,
@@ -12,11 +13,13 @@ import {
   type VideoEncoder,
 } from "./video-encoder.js";
 
-export const encoderLimits = {
+const limits = {
   /** Without an access unit for so long it hangs: far above any frame's time on a busy machine. */
   encodeMsMax: 1_000,
-  /** The last one gets more time: after it there is no session. */
-  lastEncodeMsMax: 10_000,
+  /** As in the probe: a GPU's driver may take a second to wake. */
+  openMsMax: 5_000,
+  /** The last one gets more time for either: after it there is no session. */
+  lastMsMax: 10_000,
 } as const;
 
 /** An encoder failed, and this one goes on. */
@@ -66,7 +69,8 @@ export class SessionEncoder {
     while (true) {
       const encoder = await this.#open();
       try {
-        return await this.#inTime(encoder.encode(timestamp, keyframe));
+        const msMax = this.#msMax(limits.encodeMsMax);
+        return await inTime(encoder.encode(timestamp, keyframe), msMax, "it made no picture for");
       } catch (error) {
         this.#abandon();
         this.#replace(error);
@@ -76,20 +80,23 @@ export class SessionEncoder {
 
   /** The next picture is of this size, in this memory, and an IDR. The old encoder goes first: some GPUs carry few. */
   async change({ mode, picture }: Pick<Opening, "mode" | "picture">): Promise<void> {
-    await this.#closed();
+    await this.close();
     this.#opening = { ...this.#opening, mode, picture };
     await this.#open();
   }
 
+  /** Of what hangs it does not wait for the end. */
   async close(): Promise<void> {
-    await this.#closed();
+    const closing = this.#encoder?.close();
+    this.#encoder = null;
+    await Promise.race([closing, sleep(limits.encodeMsMax, undefined, { ref: false })]);
   }
 
   async #open(): Promise<VideoEncoder> {
     while (this.#encoder === null) {
       try {
         const opening = this.#opening;
-        const encoder = await this.driver.open(opening);
+        const encoder = await this.#opened(opening);
         const { bitrateKbps } = this.#opening;
         if (bitrateKbps !== opening.bitrateKbps) encoder.setBitrate(bitrateKbps);
         this.#encoder = encoder;
@@ -100,6 +107,17 @@ export class SessionEncoder {
     return this.#encoder;
   }
 
+  async #opened(opening: Opening): Promise<VideoEncoder> {
+    const encoder = this.driver.open(opening);
+    try {
+      return await inTime(encoder, this.#msMax(limits.openMsMax), "it did not open within");
+    } catch (error) {
+      // One that opens after all has its GPU's memory: nobody wants it any more.
+      encoder.then((late) => late.close()).catch(() => {});
+      throw error;
+    }
+  }
+
   /** @throws what made the last one fail. */
   #replace(error: unknown): void {
     if (!(error instanceof EncoderError) || this.#drivers.length === 1) throw error;
@@ -107,27 +125,12 @@ export class SessionEncoder {
     this.#replaced({ failed: name, because: error.message, by: this.driver });
   }
 
-  async #inTime(encoding: Promise<AccessUnit>): Promise<AccessUnit> {
-    const msMax = this.#drivers.length > 1 ? encoderLimits.encodeMsMax : encoderLimits.lastEncodeMsMax;
-    let timer: NodeJS.Timeout | undefined;
-    const hangs = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new EncoderError(`it made no picture for ${msMax / 1000} s`)), msMax);
-    });
-    try {
-      return await Promise.race([encoding, hangs]);
-    } finally {
-      clearTimeout(timer);
-    }
+  #msMax(ofOthers: number): number {
+    return this.#drivers.length > 1 ? ofOthers : limits.lastMsMax;
   }
 
   #abandon(): void {
     void this.#encoder?.close();
     this.#encoder = null;
-  }
-
-  async #closed(): Promise<void> {
-    const closing = this.#encoder?.close();
-    this.#encoder = null;
-    await Promise.race([closing, sleep(encoderLimits.encodeMsMax, undefined, { ref: false })]);
   }
 }
