@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { encoderDrivers } from "./encoders.js";
 import { faultyDriver } from "./faulty-encoder.fixture.js";
 import { probe } from "./probe.js";
@@ -70,6 +70,19 @@ describe("the probe", () => {
   it("does not wait for one that hangs", async () => {
     const { encoders } = await probe([faultyDriver("stuck", { at: 2, how: "hangs" }), x264], 2);
     expect(encoders![0]).toMatchObject({ works: false, detail: "it did not encode within 5 s" });
+  });
+
+  it("waits for the last one also where the machine is busy: without it there is none", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const open = vi.fn(x264.open).mockImplementationOnce(async (options) => {
+      await new Promise((resolve) => setTimeout(resolve, 20_000));
+      return x264.open(options);
+    });
+    const probing = probe([faultyDriver("absent", null), changed("late", open)], 2);
+    await vi.waitFor(() => expect(open).toHaveBeenCalled());
+    await vi.advanceTimersByTimeAsync(20_000);
+    vi.useRealTimers();
+    expect(await probing).toMatchObject({ encoder: "late" });
   });
 
   it("throws when none works, naming each and why", async () => {

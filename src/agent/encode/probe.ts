@@ -3,8 +3,8 @@
 // best stretch of frames counts: what slows the others down (a starting database, a neighbour's burst) is not the
 // encoder's speed, and the headroom in video-mode.ts is there for what runs beside it. A machine on which none works
 // throws here, before any session is promised to it.
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Capabilities, EncoderFinding } from "../../contracts/catalog.js";
+import { inTime } from "./in-time.js";
 import { verifyEncoder } from "./verify-encoder.js";
 import {
   type EncoderDriver,
@@ -23,7 +23,7 @@ const stretchFrames = 12;
 /** The slowest of the presets' wishes. */
 const encoding = { effort: "moderate", vbvFrames: 1 } as const;
 const bitrateKbps = 8_000;
-/** An encoder that hangs must not keep the next from being tried. */
+/** An encoder that hangs must not keep the next from being tried; the last has the time that the whole probe has. */
 const tryMsMax = 5_000;
 const detailCharsMax = 500;
 
@@ -33,8 +33,13 @@ const detailCharsMax = 500;
  */
 export async function probe(drivers: readonly EncoderDriver[], cores: number): Promise<Capabilities> {
   const threads = encoderThreads(cores);
+  const scene = noisyScene(pictureBytes(mode));
   const encoders: EncoderFinding[] = [];
-  for (const driver of drivers) encoders.push(await tryEncoder(driver, threads));
+  for (const driver of drivers) {
+    const trying = measure(driver, threads, scene);
+    const isLast = driver === drivers.at(-1);
+    encoders.push(await finding(driver, isLast ? trying : inTime(trying, tryMsMax, "it did not encode within")));
+  }
   const chosen = encoders.find(({ works }) => works);
   if (chosen === undefined)
     throw new EncoderError(`no encoder works: ${encoders.map(({ name, detail }) => `${name}: ${detail}`).join("; ")}`);
@@ -49,10 +54,9 @@ export async function probe(drivers: readonly EncoderDriver[], cores: number): P
   };
 }
 
-async function tryEncoder(driver: EncoderDriver, threads: number): Promise<EncoderFinding> {
-  const { name } = driver;
+async function finding({ name }: EncoderDriver, measured: Promise<number>): Promise<EncoderFinding> {
   try {
-    const pixelsPerSecond = await Promise.race([measure(driver, threads), hangs()]);
+    const pixelsPerSecond = await measured;
     const megapixels = Math.round(pixelsPerSecond / 1e6);
     return { name, works: true, detail: `encodes ${megapixels} million pixels a second`, pixelsPerSecond };
   } catch (error) {
@@ -61,15 +65,9 @@ async function tryEncoder(driver: EncoderDriver, threads: number): Promise<Encod
   }
 }
 
-async function hangs(): Promise<never> {
-  await sleep(tryMsMax, undefined, { ref: false });
-  throw new EncoderError(`it did not encode within ${tryMsMax / 1000} s`);
-}
-
 /** Luma pixels a second. @throws EncoderError when it does not encode as it must. */
-async function measure(driver: EncoderDriver, threads: number): Promise<number> {
+async function measure(driver: EncoderDriver, threads: number, scene: Buffer): Promise<number> {
   const picture = Buffer.alloc(pictureBytes(mode), 128);
-  const scene = noisyScene(picture.length);
   const luma = mode.width * mode.height;
   const draw = (frame: number) => {
     const from = (frame * 1_282) % (scene.length - picture.length);
