@@ -2,7 +2,7 @@
 // memory, both on libuv's threads.
 //
 // `low_power` is Intel's fixed-function encoder, faster and without a load on the 3D engine where a GPU has it; AMD's
-// drivers offer the other entry point only. The first of the two that opens is taken.
+// drivers offer the other entry point only. The first of the two that opens is taken, for a session's whole encoder.
 // Never run: no machine of ours has such a GPU. What was checked is that this FFmpeg knows every option and value, and
 // what the probe says where there is no device.
 import { existsSync, readdirSync } from "node:fs";
@@ -53,12 +53,20 @@ export const vaapiDriver = (lowPower: boolean): LibavDriver => ({
         : null,
 });
 
-const [lowPower, general] = [true, false].map((which) => libavEncoder(vaapiDriver(which)));
+/** A new bitrate reopens the one of the two that was taken: the other was found not to work. */
+export const firstToOpen = (first: EncoderDriver, second: EncoderDriver): EncoderDriver => {
+  const [one, other] = [reopenedAtNewBitrate(first), reopenedAtNewBitrate(second)];
+  return {
+    ...other,
+    open: (options) =>
+      one.open(options).catch((error: unknown) => {
+        if (!(error instanceof EncoderError)) throw error;
+        return other.open(options);
+      }),
+  };
+};
 
-export const vaapi: EncoderDriver = reopenedAtNewBitrate({
-  ...general!,
-  open: (options) => lowPower!.open(options).catch(() => general!.open(options)),
-});
+export const vaapi = firstToOpen(libavEncoder(vaapiDriver(true)), libavEncoder(vaapiDriver(false)));
 
 /** The first GPU that VAAPI opens. @throws EncoderError */
 function openDevice(): HardwareDeviceContext {
