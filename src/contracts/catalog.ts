@@ -30,6 +30,16 @@ export const videoMode = z.object({
 });
 export type VideoMode = z.infer<typeof videoMode>;
 
+/** Pixels per second. */
+export const pixelRate = ({ width, height, fps }: VideoMode): number => width * height * fps;
+
+/** In kbit/s; below it there is no picture worth playing by. */
+export const bitrateKbpsFloor = 1_000;
+
+/** The least a mode is worth: the lower bound of what was asked, by pixels where the mode is below that. */
+export const bitrateKbpsLeast = (mode: VideoMode, asked: { mode: VideoMode; bitrateKbpsMin: number }): number =>
+  Math.max(bitrateKbpsFloor, Math.round(asked.bitrateKbpsMin * Math.min(1, pixelRate(mode) / pixelRate(asked.mode))));
+
 /** How a session's pictures are encoded, in no encoder's own words: each driver has its own (agent/encode). */
 export const encoding = z.object({
   effort: z

@@ -556,7 +556,7 @@ describe("an agent", () => {
           mode: { width: 1000, height: 562, fps: 30 },
           title: "Comet Run",
           pointer: "relative",
-          bitrateKbpsMin: 8_000,
+          bitrateKbpsMin: 1_084,
           bitrateKbpsMax: 15_000,
           encoding: { effort: "moderate", vbvFrames: 1 },
           idleMs: 600_000,

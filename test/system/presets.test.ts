@@ -6,21 +6,26 @@ import { Codec, CodecContext, Dictionary, Log } from "node-av/lib";
 import { afterAll, describe, expect, it } from "vitest";
 import { type LibavDriver, rateControl } from "../../src/agent/encode/libav-encoder.js";
 import { nvencDriver } from "../../src/agent/encode/nvenc.js";
+import { RateStepping, rateSteps } from "../../src/agent/encode/rate-steps.js";
 import { vaapiDriver } from "../../src/agent/encode/vaapi.js";
 import { type EncoderOptions, pictureBytes } from "../../src/agent/encode/video-encoder.js";
 import { bitrateKbpsFor } from "../../src/agent/encode/video-mode.js";
 import { x264, x264Driver } from "../../src/agent/encode/x264.js";
-import { type PresetId, presetId, type VideoMode } from "../../src/contracts/catalog.js";
-import { placementRequest, seatSpec } from "../../src/contracts/orchestrator.js";
+import { bitrateKbpsLeast, type PresetId, presetId, type VideoMode } from "../../src/contracts/catalog.js";
+import { placementRequest, type SeatSpec, seatSpec } from "../../src/contracts/orchestrator.js";
 import { fallbackChains } from "../../src/orchestrator/catalog/regions.js";
 import { demandOf, seatSpecOf } from "../../src/orchestrator/placement/demand.js";
 
 const drivers = [nvencDriver, vaapiDriver(true), vaapiDriver(false), x264Driver];
 
-function optionsFor(preset: PresetId, cap?: VideoMode): EncoderOptions {
+function seatFor(preset: PresetId, cap?: VideoMode): SeatSpec {
   const demand = demandOf(placementRequest.parse({ gameId: "demo", presetId: preset, cap }), fallbackChains);
   const sent = JSON.stringify(seatSpecOf("s_1", demand, { cap, idleMs: 60_000 }));
-  const seat = seatSpec.parse(JSON.parse(sent));
+  return seatSpec.parse(JSON.parse(sent));
+}
+
+function optionsFor(preset: PresetId, cap?: VideoMode): EncoderOptions {
+  const seat = seatFor(preset, cap);
   return { mode: seat.mode, bitrateKbps: bitrateKbpsFor(seat.mode, seat), encoding: seat.encoding!, threads: 2 };
 }
 
@@ -43,7 +48,15 @@ describe("the encoder of a session", () => {
   it("has what the page asked for where that is less", () => {
     const { mode, bitrateKbps } = optionsFor("default-high", { width: 1280, height: 720, fps: 60 });
     expect(mode).toEqual({ width: 1280, height: 720, fps: 60 });
-    expect(bitrateKbps).toBe(15_000);
+    expect(bitrateKbps).toBe(6_636);
+  });
+
+  it("stays at 540p30 on 5 Mbit/s where the page asked for that", () => {
+    const seat = seatFor("default-standard", { width: 960, height: 540, fps: 30 });
+    const stepping = new RateStepping(rateSteps(seat.mode, bitrateKbpsLeast(seat.mode, seat)));
+    for (let nowMs = 0; nowMs <= 10_000; nowMs += 100) stepping.update(5_000, nowMs);
+    expect(stepping.mode).toEqual({ width: 960, height: 540, fps: 30 });
+    expect(bitrateKbpsFor(seat.mode, seat)).toBeLessThan(5_000);
   });
 
   it.each(presetId.options)("really encodes at %s by x264", async (preset) => {

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { bitrateKbpsFloor, pixelRate } from "../../contracts/catalog.js";
 import { RateStepping, rateSteps } from "./rate-steps.js";
-import { bitrateKbpsFloor, modeLadder, pixelRate } from "./video-mode.js";
+import { modeLadder } from "./video-mode.js";
 
 const mode = { width: 1280, height: 720, fps: 60 };
 

@@ -7,9 +7,8 @@
 // one step for each window in which it was overloaded (machine-load.ts); up one step, when that step would have left two
 // fifths of its frames' time for 10 s, and twice as long after each time that did not hold. Each change costs a keyframe,
 // and a picture that keeps changing is worse than one that is small.
-import type { VideoMode } from "../../contracts/catalog.js";
+import { bitrateKbpsFloor, pixelRate, type VideoMode } from "../../contracts/catalog.js";
 import type { Load } from "./machine-load.js";
-import { bitrateKbpsFloor, pixelRate } from "./video-mode.js";
 
 export interface RateStep {
   readonly mode: VideoMode;

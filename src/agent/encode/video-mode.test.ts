@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { videoMode } from "../../contracts/catalog.js";
-import { bitrateKbpsFor, headroom, modeFor, modeLadder, pixelRate, sustainedMode } from "./video-mode.js";
+import { pixelRate, videoMode } from "../../contracts/catalog.js";
+import { bitrateKbpsFor, headroom, modeFor, modeLadder, sustainedMode } from "./video-mode.js";
 
 const aMode = fc.record({
   width: fc.integer({ min: 160, max: 1_920 }).map((half) => half * 2),

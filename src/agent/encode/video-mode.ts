@@ -7,7 +7,7 @@
 //
 // A GPU's encoder is shared with other sessions only, which are counted; what is left over is for uploads that take their
 // time. Half as much again is a judgement: no machine of ours has one.
-import type { VideoMode } from "../../contracts/catalog.js";
+import { bitrateKbpsFloor, pixelRate, type VideoMode } from "../../contracts/catalog.js";
 import type { EncoderDriver } from "./video-encoder.js";
 
 export const headroom = { cpu: 4.5, gpu: 1.5 } as const satisfies Record<EncoderDriver["runsOn"], number>;
@@ -24,8 +24,6 @@ export const modeLadder: readonly VideoMode[] = [
   { width: 960, height: 540, fps: 30 },
   { width: 640, height: 360, fps: 30 },
 ];
-
-export const pixelRate = ({ width, height, fps }: VideoMode): number => width * height * fps;
 
 export interface Sustained {
   readonly sustains: VideoMode;
@@ -76,8 +74,6 @@ export function modeFor(asked: VideoMode, sustains: VideoMode): ChosenMode {
 const inWords = ({ width, height, fps }: VideoMode) => `${width}×${height} at ${fps} frames per second`;
 
 const bitsPerPixel = 0.12;
-/** Below it there is no picture worth playing by. */
-export const bitrateKbpsFloor = 1_000;
 
 /**
  * The bitrate to stream a mode at: 0.12 bit per pixel (720p60: 6.6 Mbit/s), within the seat's bounds, whose lower one
@@ -91,7 +87,3 @@ export function bitrateKbpsFor(
   const lowest = pixelRate(mode) < pixelRate(asked.mode) ? bitrateKbpsFloor : asked.bitrateKbpsMin;
   return Math.min(asked.bitrateKbpsMax, Math.max(lowest, wanted));
 }
-
-/** The least a mode is worth: the preset's own lower bound, by pixels where the mode is below the preset's. */
-export const bitrateKbpsLeast = (mode: VideoMode, asked: { mode: VideoMode; bitrateKbpsMin: number }): number =>
-  Math.max(bitrateKbpsFloor, Math.round(asked.bitrateKbpsMin * Math.min(1, pixelRate(mode) / pixelRate(asked.mode))));

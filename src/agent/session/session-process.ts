@@ -5,13 +5,12 @@
 // supervisor closed), the game over, the stream broken, or a start that failed. Everything it opened is closed then.
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Capabilities, VideoMode } from "../../contracts/catalog.js";
+import { bitrateKbpsFloor, bitrateKbpsLeast, type Capabilities, type VideoMode } from "../../contracts/catalog.js";
 import { fitted } from "../../contracts/text.js";
 import { probe } from "../encode/probe.js";
 import type { RateStep } from "../encode/rate-steps.js";
-import type { EncoderDriver } from "../encode/video-encoder.js";
-import { encoderThreads } from "../encode/video-encoder.js";
-import { bitrateKbpsFloor, bitrateKbpsFor, bitrateKbpsLeast, modeFor, sustainedMode } from "../encode/video-mode.js";
+import { type EncoderDriver, encoderThreads } from "../encode/video-encoder.js";
+import { bitrateKbpsFor, modeFor, sustainedMode } from "../encode/video-mode.js";
 import type { GameSource } from "../games/game-source.js";
 import type { GameOpener } from "../games/open-game.js";
 import { type KnownEncoder, Pipeline, type Running } from "./pipeline.js";

@@ -1,5 +1,11 @@
 // What a placement request asks for, in full: the game's preset and needs, and the regions to look in, in order.
-import type { GameNeeds, Preset, RegionId, TemplateId } from "../../contracts/catalog.js";
+import {
+  bitrateKbpsLeast,
+  type GameNeeds,
+  type Preset,
+  type RegionId,
+  type TemplateId,
+} from "../../contracts/catalog.js";
 import type { PlacementRequest, SeatSpec, SessionClient } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
 import { findGame, type Game } from "../catalog/games.js";
@@ -67,6 +73,7 @@ export function seatSpecOf(
   { game, preset }: Demand,
   { cap, idleMs }: Pick<PlacementRequest, "cap"> & Pick<SeatSpec, "idleMs">,
 ): SeatSpec {
+  const mode = cappedMode(preset, cap);
   return {
     sessionId,
     gameId: game.gameId,
@@ -74,8 +81,9 @@ export function seatSpecOf(
     pointer: game.pointer,
     program: game.program,
     presetId: preset.presetId,
-    mode: cappedMode(preset, cap),
-    bitrateKbpsMin: preset.bitrateKbpsMin,
+    mode,
+    // The preset's is for the preset's picture: a small one would be held to be too little for a path that carries it.
+    bitrateKbpsMin: bitrateKbpsLeast(mode, { ...preset, mode: preset }),
     bitrateKbpsMax: preset.bitrateKbpsMax,
     encoding: preset.encoding,
     idleMs,
