@@ -42,7 +42,7 @@ const offerEvery = 100;
 const openAtOnce = 50;
 const settleMsMax = 5_000;
 
-export const sessionIdOf = (pair: number) => `s-${pair}`;
+const sessionIdOf = (pair: number) => `s-${pair}`;
 export const vmIdOf = (session: string) => session.replace("s-", "vm-");
 
 interface Pair {

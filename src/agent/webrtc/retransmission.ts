@@ -51,6 +51,11 @@ export class PacketHistory {
     this.#resentAtMs[sequence % slots] = nowMs;
   }
 
+  /** Of a packet that is known to be there. */
+  bytesOf(sequence: number): number {
+    return this.#bytes[sequence % slots]!;
+  }
+
   find(sequence: number): { bytes: number; sentAtMs: number; resentAtMs: number; transportSequence: number } | null {
     const slot = sequence % slots;
     if (this.#sequences[slot] !== sequence) return null;

@@ -4,7 +4,7 @@
 // history it is resent from, and handed to `send`, which must not keep it.
 import type { SentPackets } from "./congestion/sent-packets.js";
 import { type Budget, PacketHistory, refill, repair } from "./retransmission.js";
-import { buildSenderReport, ntpMiddle } from "./rtcp.js";
+import { buildSenderReport } from "./rtcp.js";
 import {
   type ExtensionIds,
   extensionBlock,
@@ -139,9 +139,9 @@ export class RtpStream {
     return this.#history.find(sequence)?.transportSequence ?? null;
   }
 
-  /** Tells the receiver which moment `timestamp` is; nothing before the first packet. Answers its NTP middle. */
-  sendReport(epochMs: number, nowMs: number): number | null {
-    if (this.#packets === 0) return null;
+  /** Tells the receiver which moment `timestamp` is; nothing before the first packet. */
+  sendReport(epochMs: number, nowMs: number): void {
+    if (this.#packets === 0) return;
     const { ssrc, cname, clockRate } = this.#options;
     const sinceLast = Math.round(((nowMs - this.#lastSentAtMs) * clockRate) / 1000);
     this.#options.send(
@@ -154,7 +154,6 @@ export class RtpStream {
         octets: this.#octets,
       }),
     );
-    return ntpMiddle(epochMs);
   }
 
   #begin(marker: boolean, timestamp: number): number {
@@ -176,7 +175,7 @@ export class RtpStream {
   #sendNext(nowMs: number): number {
     const sequence = this.#unsent;
     const from = this.#history.offsetOf(sequence);
-    const { bytes } = this.#history.find(sequence)!;
+    const bytes = this.#history.bytesOf(sequence);
     this.#history.recordSent(sequence, this.#transportSequence, nowMs);
     this.#stamp(this.#history.memory, from, bytes, nowMs);
     this.#unsent = (sequence + 1) & 0xffff;
@@ -190,7 +189,7 @@ export class RtpStream {
   #resendOne(sequence: number, rtx: { ssrc: number; payloadType: number }, nowMs: number): void {
     const { memory } = this.#history;
     const from = this.#history.offsetOf(sequence);
-    const bytes = this.#history.find(sequence)!.bytes;
+    const bytes = this.#history.bytesOf(sequence);
     const headerBytes = fixedHeaderBytes + this.#extensions.bytes.length;
     const packet = this.#rtxPacket;
     memory.copy(packet, 0, from, from + headerBytes);

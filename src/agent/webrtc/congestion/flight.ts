@@ -5,7 +5,7 @@
 // frames are made until the queue is down to `clearMs`: whatever is sent into a full one is lost, or stands in the way of
 // the keyframe that ends the freeze. Between two feedbacks the path is taken to drain at the estimate, so that a lost
 // end, which nobody reports, or darkness, holds nothing back for good.
-export const flightLimits = { fullMs: 120, clearMs: 75 } as const;
+const flightLimits = { fullMs: 120, clearMs: 75 } as const;
 
 /** How long the least round trip counts. */
 const leastForMs = 10_000;

@@ -7,7 +7,7 @@
 // carries, in each feedback by itself.
 import type { ArrivedPacket } from "./queueing-delay.js";
 
-export const onsetLimits = {
+const onsetLimits = {
   beginMs: 35,
   growthMs: 15,
   shortMs: 20,
