@@ -5,6 +5,7 @@
 // this file against one that records.
 import { chownSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import type { GamepadState } from "../../contracts/input.js";
+import { rest } from "../input/held.js";
 import { UinputError, type UinputFile } from "./uinput.js";
 import { changes, creation, requests, sysNameBytes } from "./xbox-pad.js";
 
@@ -73,8 +74,6 @@ export class VirtualPads {
   }
 }
 
-const rest = { buttons: 0, leftTrigger: 0, rightTrigger: 0, axes: [0, 0, 0, 0] } as const;
-
 class VirtualPad {
   readonly nodes: readonly string[];
   #state: GamepadState | null = null;
@@ -100,8 +99,8 @@ class VirtualPad {
     if (bytes.length > 0) this.file.write(bytes);
   }
 
+  /** The kernel takes the device away with the file: nothing is asked for that it might refuse, and leave the others. */
   close(): void {
-    this.file.request(requests.destroy, 0);
     this.file.close();
   }
 }

@@ -28,7 +28,6 @@ function eventsIn(bytes: Uint8Array): [number, number, number][] {
 test("the ioctl numbers are the kernel's", () => {
   expect(requests).toEqual({
     create: 0x5501, // UI_DEV_CREATE
-    destroy: 0x5502, // UI_DEV_DESTROY
     setup: 0x405c5503, // UI_DEV_SETUP
     absSetup: 0x401c5504, // UI_ABS_SETUP
     setEventBit: 0x40045564, // UI_SET_EVBIT

@@ -15,7 +15,6 @@ const nameBytesMax = 80;
 export const sysNameBytes = 64;
 export const requests = {
   create: ioctl(0, 1, 0),
-  destroy: ioctl(0, 2, 0),
   setup: ioctl(1, 3, setupBytes),
   absSetup: ioctl(1, 4, absSetupBytes),
   setEventBit: ioctl(1, 100, 4),

@@ -36,7 +36,8 @@ export function releases(held: Held): GameInput[] {
   ];
 }
 
-const rest = { buttons: 0, leftTrigger: 0, rightTrigger: 0, axes: [0, 0, 0, 0] } as const;
+/** A gamepad nobody touches. */
+export const rest = { buttons: 0, leftTrigger: 0, rightTrigger: 0, axes: [0, 0, 0, 0] } as const;
 
 const atRest = (pad: GameInput & { kind: "gamepad" }) =>
   pad.buttons === 0 && pad.leftTrigger === 0 && pad.rightTrigger === 0 && pad.axes.every((axis) => axis === 0);
