@@ -76,8 +76,9 @@ export class RateStepping {
     return this.#machine >= this.#path ? "machine" : "path";
   }
 
-  /** The path carries so much now. */
-  update(kbps: number, nowMs: number): void {
+  /** The path carries so much now. Answers whether its bound has moved. */
+  update(kbps: number, nowMs: number): boolean {
+    const before = this.#path;
     const short = kbps < this.#steps[this.#path]!.kbpsMin && this.#path < this.#pathLast;
     const plenty = this.#path > 0 && kbps >= upFactor * this.#steps[this.#path - 1]!.kbpsMin;
     this.#shortSinceMs = short ? (this.#shortSinceMs ?? nowMs) : null;
@@ -86,6 +87,7 @@ export class RateStepping {
       const fitting = this.#steps.findIndex(({ kbpsMin }) => kbpsMin <= kbps);
       this.#movePath(fitting < 0 ? this.#pathLast : Math.max(fitting, this.#path + 1));
     } else if (this.#plentySinceMs !== null && nowMs - this.#plentySinceMs >= upAfterMs) this.#movePath(this.#path - 1);
+    return this.#path !== before;
   }
 
   /** How the machine did with the pictures of `mode`, over one window. */

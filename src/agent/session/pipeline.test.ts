@@ -38,6 +38,8 @@ class KeepingViewer implements Viewer {
   readonly soundTimestamps: number[] = [];
   readonly #waiting = new Set<() => void>();
   room = true;
+  /** How many of the next pictures it leaves out. */
+  leavesOut = 0;
   asked = 0;
 
   hasRoom(): boolean {
@@ -45,9 +47,10 @@ class KeepingViewer implements Viewer {
     for (const look of this.#waiting) look();
     return this.room;
   }
-  sendPicture(unit: AccessUnit, timestamp: number): void {
+  sendPicture(unit: AccessUnit, timestamp: number): boolean {
     this.pictures.push({ unit, timestamp });
     for (const look of this.#waiting) look();
+    return this.leavesOut-- <= 0;
   }
   sendReceipt(receipt: Parameters<Viewer["sendReceipt"]>[0]): void {
     this.receipts.push(receipt);
@@ -213,6 +216,29 @@ describe("the pipeline", () => {
     expect(source.drawnAtMs[drawn]! - source.drawnAtMs[drawn - 1]!).toBeGreaterThan(90);
     const told = viewer.receipts.filter(({ heldBack }) => heldBack > 0);
     expect(told.map(({ heldBack }) => heldBack >= 10)).toEqual([true]);
+    await pipeline.close();
+  });
+
+  it("counts a frame that was made and then left out, in the next one's receipt", async () => {
+    const { pipeline } = await opened();
+    const viewer = new KeepingViewer();
+    viewer.leavesOut = 2;
+    pipeline.playFor(viewer);
+    await viewer.has(6);
+    await pipeline.close();
+    expect(viewer.receipts.slice(0, 5).map(({ heldBack }) => heldBack)).toEqual([0, 1, 1, 0, 0]);
+  });
+
+  it("says what the path carried when the picture became smaller, not what it carries by now", async () => {
+    const { pipeline, changes } = await opened();
+    const viewer = new KeepingViewer();
+    pipeline.playFor(viewer);
+    while (changes.length === 0) {
+      pipeline.setBitrate(1_200);
+      await viewer.has(viewer.pictures.length + 1);
+    }
+    pipeline.setBitrate(9_900);
+    expect([changes[0]!.why, pipeline.running.why]).toEqual(Array(2).fill("the network carries 1.2 Mbit/s"));
     await pipeline.close();
   });
 

@@ -32,8 +32,12 @@ import { nextTick, piecesDue } from "./pacing.js";
 export interface Viewer {
   /** Whether a frame made now would get through. */
   hasRoom(nowMs: number): boolean;
-  sendPicture(unit: AccessUnit, timestamp: number, nowMs: number): void;
-  /** Of the picture just sent, which was encoded at `encodedMs`: until its last packet has left it is being sent. */
+  /** Answers false when it was left out: the path has no room any more. */
+  sendPicture(unit: AccessUnit, timestamp: number, nowMs: number): boolean;
+  /**
+   * Of the picture just made, which was encoded at `encodedMs`: until its last packet has left it is being sent. Also of
+   * one that was left out: the next picture shows its inputs.
+   */
   sendReceipt(receipt: Omit<FrameReceipt, "sendUs">, encodedMs: number): void;
   sendSound(payload: Buffer, timestamp: number, nowMs: number): void;
 }
@@ -99,8 +103,9 @@ export class Pipeline {
   /** What is encoded now. */
   #mode: VideoMode;
   #replacement: Replacement | null = null;
-  /** The last time the machine was too slow; the path's figure of the last step. */
+  /** The last time the machine was too slow. */
   #slow: { load: Load; budgetMs: number } | null = null;
+  /** What the path carried when it moved the picture last. */
   #pathKbps: number;
 
   private constructor(options: PipelineOptions, picture: Buffer, sound: OpusEncoder, encoder: SessionEncoder) {
@@ -163,8 +168,7 @@ export class Pipeline {
   /** The path carries so much. What is too little for the picture changes the picture, from the next frame on. */
   setBitrate(kbps: number): void {
     const nowMs = performance.now();
-    this.#pathKbps = kbps;
-    this.#stepping.update(kbps, nowMs);
+    if (this.#stepping.update(kbps, nowMs)) this.#pathKbps = kbps;
     const sinceMs = nowMs - this.#bitrateAtMs;
     if (!worthNewBitrate(this.#bitrateKbps, kbps, this.#encoder.driver.newBitrateCosts, sinceMs)) return;
     this.#bitrateKbps = kbps;
@@ -232,9 +236,10 @@ export class Pipeline {
     const encodedMs = performance.now();
     // Who came in meanwhile could not decode it: theirs begins with the next frame, a keyframe.
     if (viewer === this.#viewer && viewer !== null) {
-      viewer.sendPicture(unit, timestamp, encodedMs);
+      const sent = viewer.sendPicture(unit, timestamp, encodedMs);
       const made = { drawUs: (drawnMs - nowMs) * 1000, encodeUs: (encodedMs - drawnMs) * 1000 };
       this.#sendReceipt(viewer, unit, { ...inputs, ...made, rtpTimestamp: timestamp >>> 0 }, encodedMs);
+      if (!sent) this.#leftOut.heldBack++;
     }
     const late = tick.dueMs <= askedMs;
     this.#measure({ late, workMs: encodedMs - nowMs, encodeMs: encodedMs - drawnMs }, encodedMs);

@@ -63,6 +63,7 @@ export class Peer {
   readonly #connection: PeerConnection;
   readonly #events: PeerEvents;
   readonly #channels = new Set<DataChannel>();
+  #inputChannel: DataChannel | null = null;
   #stateChannel: DataChannel | null = null;
   /** Those of pictures whose last packets still wait for their turn. */
   readonly #receipts: { readonly receipt: Omit<FrameReceipt, "sendUs">; readonly encodedMs: number }[] = [];
@@ -167,11 +168,15 @@ export class Peer {
     return this.#picture?.hasRoom(nowMs) ?? true;
   }
 
-  sendPicture(unit: AccessUnit, timestamp: number, nowMs: number): void {
+  /** Answers false when the frame was left out (picture-sender.ts). */
+  sendPicture(unit: AccessUnit, timestamp: number, nowMs: number): boolean {
+    let leftOut = false;
     this.#whileOpen(this.#videoTrack, () => {
-      if (this.#picture?.send(unit, timestamp, nowMs) === false) this.#events.keyframeWanted();
+      leftOut = this.#picture?.send(unit, timestamp, nowMs) === false;
     });
+    if (leftOut) this.#events.keyframeWanted();
     this.#pace();
+    return !leftOut;
   }
 
   /** Of the picture just sent; it follows that picture's last packet. */
@@ -186,14 +191,7 @@ export class Peer {
 
   /** On the page's "input" channel, in reverse; dropped while that is not open. */
   sendRumble(rumble: Rumble): void {
-    const channel = [...this.#channels].find((open) => open.getLabel() === "input");
-    if (this.#ended || channel === undefined || !channel.isOpen()) return;
-    try {
-      channel.sendMessageBinary(encodeRumble(rumble));
-    } catch (error) {
-      // Closed by its own thread since it was asked.
-      if (channel.isOpen()) throw error;
-    }
+    this.#whileOpen(this.#inputChannel, (channel) => channel.sendMessageBinary(encodeRumble(rumble)));
   }
 
   /** Resolves when the native side is gone; keep the peer until then. */
@@ -251,17 +249,12 @@ export class Peer {
   /** On the page's "state" channel, in reverse. They are about now: dropped where it is not open or behind. */
   #sendReceipts(): void {
     const nowMs = performance.now();
-    for (const { receipt, encodedMs } of this.#receipts.splice(0)) {
-      const channel = this.#stateChannel;
-      if (this.#ended || channel === null || !channel.isOpen() || channel.bufferedAmount() > 0) continue;
-      try {
+    for (const { receipt, encodedMs } of this.#receipts.splice(0))
+      this.#whileOpen(this.#stateChannel, (channel) => {
+        if (channel.bufferedAmount() > 0) return;
         const sendUs = (nowMs - encodedMs) * 1000;
         channel.sendMessageBinary(encodeReceipt({ ...receipt, sendUs }, this.#receiptMemory));
-      } catch (error) {
-        // Closed by its own thread since it was asked.
-        if (channel.isOpen()) throw error;
-      }
-    }
+      });
   }
 
   #report(): void {
@@ -271,13 +264,13 @@ export class Peer {
     this.#whileOpen(this.#soundTrack, () => this.#sound?.sendReport(epochMs, nowMs));
   }
 
-  /** A track may be closed by its own thread between two packets of a frame: then the rest has nowhere to go. */
-  #whileOpen(track: Track | null, send: () => void): void {
-    if (this.#ended || track === null || !track.isOpen()) return;
+  /** It may be closed by its own thread since it was asked, between two packets of a frame too: the rest has nowhere to go. */
+  #whileOpen<Way extends Track | DataChannel>(way: Way | null, send: (way: Way) => void): void {
+    if (this.#ended || way === null || !way.isOpen()) return;
     try {
-      send();
+      send(way);
     } catch (error) {
-      if (track.isOpen()) throw error;
+      if (way.isOpen()) throw error;
     }
   }
 
@@ -289,7 +282,8 @@ export class Peer {
       channel.close();
       return;
     }
-    if (channel.getLabel() === "state") this.#stateChannel = channel;
+    if (channel.getLabel() === "input") this.#inputChannel = channel;
+    else this.#stateChannel = channel;
     channel.onMessage((message) => {
       if (this.#ended) return;
       this.#events.heard();
