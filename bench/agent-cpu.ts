@@ -29,6 +29,7 @@ import { nextTick } from "../src/agent/session/pacing.js";
 import type { VideoMode } from "../src/contracts/catalog.js";
 import { cpuMsOf } from "./support/cpu.js";
 import { DrivenSession, runDrivenSession, sessionMode } from "./support/driven-session.js";
+import { messageOf } from "./support/message-of.js";
 import { percentile, report, round } from "./support/statistics.js";
 import { runSink, sinkMode, WebRtcSink } from "./support/webrtc-sink.js";
 
@@ -55,7 +56,7 @@ async function compareAll(): Promise<void> {
   const large = await compare("1080p60");
   const small = await compare("720p60");
   const drawing = fork(fileURLToPath(import.meta.url), ["--draw"]);
-  const [drawMs] = await once(drawing, "message");
+  const drawMs = (await messageOf(drawing)) as number;
   report({
     bench: "agent-cpu",
     ratio: large.ratio,
@@ -135,13 +136,12 @@ class EncoderAlone implements AsyncDisposable {
   }
 
   async cost(): Promise<Cost> {
-    const answer = once(this.#child, "message");
     this.#child.send("measure");
-    const [cost] = await answer;
-    return cost as Cost;
+    return (await messageOf(this.#child)) as Cost;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#child.connected) return;
     const exited = once(this.#child, "exit");
     this.#child.disconnect();
     await exited;

@@ -24,6 +24,7 @@ import { migrate } from "../src/platform/migrations.js";
 import { startOrchestrator } from "../test/system/orchestrator-fixture.js";
 import { treeCpuMs } from "./support/cpu.js";
 import { benchLog, fillFleet, openBenchDatabase, startBenchDatabase } from "./support/fleet-store.js";
+import { messageOf } from "./support/message-of.js";
 import { percentile, report, round } from "./support/statistics.js";
 
 const smoke = process.argv.includes("--smoke");
@@ -110,18 +111,6 @@ async function compare(): Promise<void> {
 function start(...args: string[]): ChildProcess {
   const all = [...process.execArgv, import.meta.filename, ...args, ...(smoke ? ["--smoke"] : [])];
   return spawn(process.execPath, all, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-}
-
-async function messageOf(child: ChildProcess): Promise<unknown> {
-  const stop = new AbortController();
-  const { signal } = stop;
-  const ended = once(child, "exit", { signal }).then(([code]) => {
-    throw new Error(`a process of the bench ended with ${code}`);
-  });
-  const [message] = await Promise.race([once(child, "message", { signal }), ended]);
-  stop.abort();
-  await ended.catch(() => {}); // aborted
-  return message;
 }
 
 async function ask<T>(child: ChildProcess, what: "report"): Promise<T> {

@@ -42,31 +42,39 @@ const sessionPage = readFileSync(
   "utf8",
 );
 
-async function measure(): Promise<void> {
+async function measureAll(): Promise<void> {
   const controlPlane = await ControlPlane.start();
   const agent = spawn(process.execPath, [cli, "agent", "--config", controlPlane.configPath], { stdio: "ignore" });
   const ended = once(agent, "exit");
   const sinks = Array.from({ length: sinkCount }, () => new WebRtcSink());
   try {
-    await controlPlane.until(() => controlPlane.heartbeats > 0 && controlPlane.links > 0);
-    await using browser = await openBrowser();
-    const watched = await join(controlPlane, "many-0");
-    await watch(browser.page, watched);
-    for (const [i, sink] of sinks.entries()) await receive(sink, await join(controlPlane, `many-${i + 1}`));
-    await sleep(settleMs);
-    const inPage = await stampsSeen(browser.page);
-    for (const sink of sinks) await sink.received();
-    await sleep(measureMs);
-    const atSinks = await Promise.all(sinks.map((sink) => sink.received()));
-    const stamps = (await stampsSeen(browser.page)).slice(inPage.length);
-    const steppedTo = controlPlane.said.flatMap((said) => (said.type === "stream" ? said.stream.mode : []));
-    summarise(watched.runsAt, stamps, atSinks, steppedTo);
+    // Who waits for what the agent will say would wait for ever.
+    const early = ended.then(([code, signal]) => {
+      throw new Error(`the agent ended with ${code ?? signal}`);
+    });
+    await Promise.race([measure(controlPlane, sinks), early]);
   } finally {
     await Promise.all(sinks.map((sink) => sink[Symbol.asyncDispose]()));
     agent.kill("SIGTERM");
     await ended;
     await controlPlane.remove();
   }
+}
+
+async function measure(controlPlane: ControlPlane, sinks: readonly WebRtcSink[]): Promise<void> {
+  await controlPlane.until(() => controlPlane.heartbeats > 0 && controlPlane.links > 0);
+  await using browser = await openBrowser();
+  const watched = await join(controlPlane, "many-0");
+  await watch(browser.page, watched);
+  for (const [i, sink] of sinks.entries()) await receive(sink, await join(controlPlane, `many-${i + 1}`));
+  await sleep(settleMs);
+  const inPage = await stampsSeen(browser.page);
+  for (const sink of sinks) await sink.received();
+  await sleep(measureMs);
+  const atSinks = await Promise.all(sinks.map((sink) => sink.received()));
+  const stamps = (await stampsSeen(browser.page)).slice(inPage.length);
+  const steppedTo = controlPlane.said.flatMap((said) => (said.type === "stream" ? said.stream.mode : []));
+  summarise(watched.runsAt, stamps, atSinks, steppedTo);
 }
 
 function summarise(
@@ -195,5 +203,5 @@ function collectStamps(): void {
 const stampsSeen = (page: Page) => page.evaluate(() => (window as never as Watching).stamps);
 
 if (process.argv[2] === sinkMode) await runSink();
-else await measure();
+else await measureAll();
 process.exit(0);

@@ -10,7 +10,6 @@
 // nodes together.
 // Repeat: npm run bench -- relay
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +23,7 @@ import { ensureSecrets, plainKey, type Secrets } from "../src/platform/secrets.j
 import { startNats } from "../test/support/nats.js";
 import { metricIs, startStreamingNode } from "../test/support/streaming-node.js";
 import { cpuMsOf } from "./support/cpu.js";
+import { messageOf } from "./support/message-of.js";
 import { forward } from "./support/relay-bare.js";
 import { bearLoad, type Measured, type Order, vmIdOf } from "./support/relay-load.js";
 import { percentile, report, round } from "./support/statistics.js";
@@ -53,12 +53,11 @@ async function compare(): Promise<void> {
       settings,
     });
   using bare = child("--bare");
-  const [bareUrl] = await once(bare.process, "message");
+  const bareUrl = (await messageOf(bare.process)) as string;
   using load = child("--load");
   const measure = async (order: Order): Promise<Measured> => {
     load.process.send(order);
-    const [measured] = await once(load.process, "message");
-    return measured;
+    return (await messageOf(load.process)) as Measured;
   };
 
   try {
@@ -88,21 +87,11 @@ async function compare(): Promise<void> {
     const result = {
       bench: "relay",
       msgs_per_cpu_s: Math.round(own),
-      p99_ms: round(
-        percentile(
-          nodes.map(({ p99Ms }) => p99Ms),
-          50,
-        ),
-      ),
+      p99_ms: round(median(nodes.map(({ p99Ms }) => p99Ms))),
       rss_kb_per_connection: round((fullKb - emptyKb) / (pairs * socketsPerPair)),
       ratio_vs_bare_ws: round(own / theirs, 2),
       bare_msgs_per_cpu_s: Math.round(theirs),
-      bare_p99_ms: round(
-        percentile(
-          bares.map(({ p99Ms }) => p99Ms),
-          50,
-        ),
-      ),
+      bare_p99_ms: round(median(bares.map(({ p99Ms }) => p99Ms))),
       per_second: Math.round(median(nodes.map(({ arrived }) => (arrived * 1000) / roundMs))),
       lost: [...nodes, ...bares].reduce((sum, { lost }) => sum + lost, 0),
       pairs,

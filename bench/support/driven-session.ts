@@ -4,11 +4,10 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
-import { x264 } from "../../src/agent/encode/x264.js";
 import { openerOfGames } from "../../src/agent/games/open-game.js";
 import { type FromChild, fromChild, type ToChildInput } from "../../src/agent/session/protocol.js";
-import { SessionProcess } from "../../src/agent/session/session-process.js";
 import type { VideoMode } from "../../src/contracts/catalog.js";
+import { runSessionProcess } from "./bench-session.js";
 import type { WebRtcSink } from "./webrtc-sink.js";
 
 /** The argument by which a bench's file is run as such a process. */
@@ -31,12 +30,11 @@ export class DrivenSession implements AsyncDisposable {
     mode: VideoMode;
     bitrateKbpsMin: number;
     bitrateKbpsMax: number;
-    execArgv?: string[];
   }): Promise<DrivenSession> {
-    const { mode, execArgv = [], ...seat } = options;
+    const { mode, ...seat } = options;
     const child = fork(process.argv[1]!, [sessionMode], {
       serialization: "advanced",
-      execArgv,
+      execArgv: [],
       env: { UV_THREADPOOL_SIZE: "8" },
     });
     const session = new DrivenSession(child);
@@ -111,16 +109,9 @@ export class DrivenSession implements AsyncDisposable {
 }
 
 /** The session's own process; resolves when it was told to stop. */
-export async function runDrivenSession(): Promise<void> {
-  const end = new AbortController();
-  for (const event of ["SIGTERM", "SIGINT", "disconnect"]) process.on(event, () => end.abort());
-  const session = new SessionProcess({
+export const runDrivenSession = (): Promise<void> =>
+  runSessionProcess({
     games: openerOfGames({ inRoom: false, seed: 1, random: Math.random }),
-    encoders: [x264],
     steps: (mode, kbpsMin) => [{ mode, kbpsMin }],
     cores: availableParallelism(),
-    tell: (message) => process.connected && process.send?.(message, undefined, undefined, () => {}),
   });
-  process.on("message", (message) => session.receive(message));
-  await session.run(end.signal);
-}

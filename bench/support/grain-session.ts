@@ -1,8 +1,8 @@
 // A session's process whose game is noise, so that an encoder fills whatever rate it is given.
 import { rateSteps } from "../../src/agent/encode/rate-steps.js";
-import { x264 } from "../../src/agent/encode/x264.js";
-import { SessionProcess } from "../../src/agent/session/session-process.js";
+import { Film } from "../../src/agent/games/film.js";
 import type { VideoMode } from "../../src/contracts/catalog.js";
+import { runSessionProcess } from "./bench-session.js";
 
 const films = 8;
 
@@ -25,36 +25,14 @@ function grain({ width, height }: VideoMode): Uint8Array[] {
 }
 
 /** Resolves when it was told to stop. */
-export async function runGrainSession(): Promise<void> {
-  const end = new AbortController();
-  for (const event of ["SIGTERM", "SIGINT", "disconnect"]) process.on(event, () => end.abort());
-  const session = new SessionProcess({
+export const runGrainSession = (): Promise<void> =>
+  runSessionProcess({
     games: {
       prepare() {},
       missing: async () => ({}),
-      async open(_seat, mode) {
-        const pictures = grain(mode);
-        let frame = 0;
-        return {
-          mode,
-          exited: new Promise<string>(() => {}),
-          input() {},
-          draw(picture) {
-            picture.set(pictures[frame++ % films]!);
-          },
-          sound(samples) {
-            samples.fill(0);
-          },
-          async close() {},
-        };
-      },
+      open: async (_seat, mode) => new Film(mode, grain(mode)),
     },
-    encoders: [x264],
     // As with the presets, half of the most is what the picture is worth at least: below that it steps down.
     steps: (mode, kbpsMin) => rateSteps(mode, kbpsMin / 2),
     cores: 2,
-    tell: (message) => process.connected && process.send?.(message, undefined, undefined, () => {}),
   });
-  process.on("message", (message) => session.receive(message));
-  await session.run(end.signal);
-}
