@@ -26,6 +26,20 @@ export const bootstrapToken = "hsb_test";
 const host = "127.0.0.1";
 const log = createLog({ name: "control-plane", level: "silent" });
 
+/** Small, of the demo, for ten minutes. */
+export const smallSeat = (sessionId: string): SeatSpec => ({
+  sessionId,
+  gameId: "demo",
+  presetId: "default-standard",
+  mode: { width: 320, height: 180, fps: 30 },
+  title: "Signal",
+  pointer: "relative",
+  bitrateKbpsMin: 1_000,
+  bitrateKbpsMax: 2_000,
+  encoding: { effort: "moderate", vbvFrames: 1 },
+  idleMs: 600_000,
+});
+
 export class ControlPlane {
   /** What the test decides. */
   seats: SeatSpec[] = [];

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import type { LineState } from "../../src/contracts/line.js";
 import type { FromAgent } from "../../src/contracts/signalling.js";
-import { ControlPlane } from "./agent-control-plane.js";
+import { ControlPlane, smallSeat } from "./agent-control-plane.js";
 
 type Signal = Extract<FromAgent, { type: "signal" }>;
 
@@ -31,19 +31,7 @@ afterAll(async () => {
 });
 beforeEach(() => {
   sessionId = `s_${randomUUID()}`;
-  controlPlane.seats = [
-    {
-      sessionId,
-      gameId: "demo",
-      presetId: "default-standard",
-      mode: { width: 320, height: 180, fps: 30 },
-      title: "Signal",
-      pointer: "relative",
-      bitrateKbpsMin: 1_000,
-      bitrateKbpsMax: 2_000,
-      idleMs: 600_000,
-    },
-  ];
+  controlPlane.seats = [smallSeat(sessionId)];
 });
 
 /** The page comes, by a first ticket or back with what it knows. */

@@ -6,25 +6,11 @@ import { cp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { SeatSpec } from "../../src/contracts/orchestrator.js";
 import { listProcesses } from "../../src/platform/process-identity.js";
-import { ControlPlane, vmId } from "./agent-control-plane.js";
+import { ControlPlane, smallSeat, vmId } from "./agent-control-plane.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const program = join(root, "test/system/run-agent.mjs");
-
-const seat = (sessionId: string): SeatSpec => ({
-  sessionId,
-  gameId: "demo",
-  presetId: "default-standard",
-  mode: { width: 320, height: 180, fps: 30 },
-  title: "Signal",
-  pointer: "relative",
-  bitrateKbpsMin: 1_000,
-  bitrateKbpsMax: 2_000,
-  encoding: { effort: "moderate", vbvFrames: 1 },
-  idleMs: 600_000,
-});
 
 let controlPlane: ControlPlane;
 let agents: Agent[];
@@ -83,7 +69,7 @@ async function startAgent(): Promise<Agent> {
 
 /** A session the first player of which has joined. */
 async function joinedSession(sessionId: string): Promise<{ connectionId: string; resume: string }> {
-  controlPlane.seats.push(seat(sessionId));
+  controlPlane.seats.push(smallSeat(sessionId));
   const { connectionId, answer } = await controlPlane.join(sessionId, { jti: randomUUID() });
   if (answer.type !== "joined") throw new Error(`refused: ${answer.detail}`);
   return { connectionId, resume: answer.resume };
@@ -169,10 +155,10 @@ describe("an agent", () => {
 
   it("lets a player in by a ticket once, then by the newest resume secret only", async () => {
     await startAgent();
-    controlPlane.seats = [seat("s1")];
+    controlPlane.seats = [smallSeat("s1")];
     const jti = randomUUID();
     const first = await controlPlane.join("s1", { jti });
-    expect(first.answer).toMatchObject({ type: "joined", stream: { gameId: "demo", mode: seat("s1").mode } });
+    expect(first.answer).toMatchObject({ type: "joined", stream: { gameId: "demo", mode: smallSeat("s1").mode } });
     const replayed = await controlPlane.join("s1", { jti });
     expect(replayed.answer).toMatchObject({ type: "refused", reason: "ticket-used" });
     const guessed = await controlPlane.join("s1", { resume: "guess" });
@@ -228,7 +214,7 @@ describe("an agent", () => {
     await joinedSession("s1");
     await joinedSession("s2");
     const [first, second] = [agent.pidOf("s1"), agent.pidOf("s2")];
-    controlPlane.seats = [seat("s2")];
+    controlPlane.seats = [smallSeat("s2")];
     await controlPlane.join("unknown", { jti: randomUUID() });
     await gone([first]);
     expect(agent.children()).toContain(second);
@@ -278,7 +264,7 @@ describe("an agent", () => {
 
   it("says why a session cannot be played here", async () => {
     await startAgent();
-    controlPlane.seats = [{ ...seat("s1"), gameId: "no-such-game" }];
+    controlPlane.seats = [{ ...smallSeat("s1"), gameId: "no-such-game" }];
     const { answer } = await controlPlane.join("s1", { jti: randomUUID() });
     expect(answer).toMatchObject({ type: "refused", reason: "session-failed" });
     const report = await controlPlane.hear((said) => (said.type === "session" ? said : undefined));
@@ -287,7 +273,7 @@ describe("an agent", () => {
 
   it("refuses an offer that it cannot read or answer as what it is", async () => {
     await startAgent();
-    controlPlane.seats = [seat("s1")];
+    controlPlane.seats = [smallSeat("s1")];
     for (const sdp of ["nonsense", "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\na=rtpmap:96 H264/90000\r\n"]) {
       const { connectionId } = await controlPlane.join("s1", { jti: randomUUID() });
       const from = controlPlane.said.length;

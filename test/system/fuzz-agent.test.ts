@@ -6,13 +6,12 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Random } from "../../sim/kernel/random.js";
-import type { SeatSpec } from "../../src/contracts/orchestrator.js";
 import { frameControl, fromAgent, signallingLimits, toAgent, toPlayer } from "../../src/contracts/signalling.js";
 import { changedBytes, inputMessage } from "../fuzz/bytes.js";
 import { Attacker, again, fuzzSeed } from "../fuzz/messages.js";
 import { Inspected, inspectable } from "../support/inspected.js";
 import { PagePeer } from "../support/page-peer.js";
-import { ControlPlane } from "./agent-control-plane.js";
+import { ControlPlane, smallSeat } from "./agent-control-plane.js";
 
 // Far more than it takes: other tests may have the machine's cores.
 vi.setConfig({ testTimeout: 300_000 });
@@ -23,17 +22,6 @@ const batch = 100;
 const linkBytesMax = 2 * signallingLimits.messageBytesMax;
 const growthBytesMax = 8 * 1024 * 1024;
 
-const seat = (sessionId: string): SeatSpec => ({
-  sessionId,
-  gameId: "demo",
-  presetId: "default-standard",
-  mode: { width: 320, height: 180, fps: 30 },
-  title: "Signal",
-  pointer: "relative",
-  bitrateKbpsMin: 1_000,
-  bitrateKbpsMax: 2_000,
-  idleMs: 600_000,
-});
 const healthy = { sessionId: "healthy", connectionId: "connection-healthy" };
 const victim = { sessionId: "victim", connectionId: "connection-victim", controlId: "connection-control" };
 
@@ -85,7 +73,7 @@ async function connect({ sessionId, connectionId }: { sessionId: string; connect
 }
 
 it(`an ingest that says anything costs the agent nothing, nor a session it does not name (${again})`, async () => {
-  controlPlane.seats = [seat(healthy.sessionId), seat(victim.sessionId)];
+  controlPlane.seats = [smallSeat(healthy.sessionId), smallSeat(victim.sessionId)];
   const resume = await joined(healthy.sessionId, healthy.connectionId);
   const victims = await joined(victim.sessionId, victim.connectionId);
   await joined(victim.sessionId, victim.controlId, { resume: victims, channel: "control" });

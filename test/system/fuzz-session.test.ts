@@ -12,6 +12,7 @@ import { changedBytes, inputMessage } from "../fuzz/bytes.js";
 import { Attacker, again, fuzzSeed } from "../fuzz/messages.js";
 import { Inspected, inspectable } from "../support/inspected.js";
 import { PagePeer } from "../support/page-peer.js";
+import { smallSeat } from "./agent-control-plane.js";
 
 // Far more than it takes: other tests may have the machine's cores.
 vi.setConfig({ testTimeout: 300_000 });
@@ -58,17 +59,7 @@ beforeAll(async () => {
   const started = hears(({ type }) => type === "started");
   tell({
     type: "start",
-    seat: {
-      sessionId: "session-1",
-      gameId: "signal",
-      presetId: "default-standard",
-      mode,
-      title: "Signal",
-      pointer: "relative",
-      bitrateKbpsMin: 1_000,
-      bitrateKbpsMax: 2_000,
-      idleMs: 600_000,
-    },
+    seat: { ...smallSeat("session-1"), gameId: "signal" },
     capabilities: { encoder: "libx264", pixelsPerSecond: 2e8, sustains: mode, sessionsMax: 1 },
     network: { bindAddress: "127.0.0.1" },
   });
