@@ -15,6 +15,7 @@
 // also pay for the receiver's half of the network stack.
 //
 // `ratio_720p60` is the same at 720p60, and `draw_ms` what drawing the demo game costs a frame there.
+// Target: `ratio` 1.2 at most, of the issue.
 // Repeat: npm run bench -- agent-cpu
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
