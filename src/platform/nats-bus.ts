@@ -70,7 +70,7 @@ export class NatsBus implements Bus {
     if (this.#connection === null || !this.#connected) return "away";
     if (droppable && this.#pendingBytes > busLimits.droppableBytesMax) return "full";
     if (this.#pendingBytes > busLimits.pendingBytesMax) {
-      this.#giveUp(this.#connection);
+      this.#giveUp(this.#connection, "NATS takes nothing");
       return "full";
     }
     this.#connection.publish(subject, bytes);
@@ -118,15 +118,23 @@ export class NatsBus implements Bus {
   async #follow(connection: NatsConnection): Promise<void> {
     const { log } = this.deps;
     this.#connection = connection;
+    // What the one before waited for is never settled.
+    this.#settling = false;
+    this.#pendingBytes = 0;
     for (const heard of this.#heard) this.#subscribe(connection, heard);
     // Read before anything is awaited: no change is missed.
     const statuses = connection.status();
     void this.#caughtUp(connection);
     for await (const status of statuses) {
       if (status.type === "disconnect") this.#change(false);
+      else if (status.type === "staleConnection") this.#giveUp(connection, "NATS answers nothing");
       else if (status.type === "reconnect") void this.#caughtUp(connection);
       else if (status.type === "error") log.warn({ err: status.error }, "NATS complains");
     }
+    this.#letGo();
+  }
+
+  #letGo(): void {
     this.#connection = null;
     for (const heard of this.#heard) heard.subscription = null;
   }
@@ -138,6 +146,7 @@ export class NatsBus implements Bus {
     } catch {
       return; // Lost again: another `reconnect` follows, or the end.
     }
+    if (connection !== this.#connection) return;
     this.#pendingBytes = 0;
     this.deps.log.info({ server: connection.getServer() }, "connected to NATS");
     this.#change(true);
@@ -150,10 +159,16 @@ export class NatsBus implements Bus {
     for (const listener of this.#listeners) listener(connected);
   }
 
-  #giveUp(connection: NatsConnection): void {
-    this.deps.log.error({ pendingBytes: this.#pendingBytes }, "NATS takes nothing: the connection is made anew");
+  /**
+   * Closed, and dialled anew by `#run`: the client's own way to another connection first waits until the socket has taken
+   * what was written, which it does not while a server stands still.
+   */
+  #giveUp(connection: NatsConnection, why: string): void {
+    if (connection !== this.#connection) return;
+    this.deps.log.error({ pendingBytes: this.#pendingBytes }, `${why}: the connection is made anew`);
+    this.#letGo();
     this.#change(false);
-    void connection.reconnect().catch(() => undefined);
+    void connection.close().catch(() => undefined);
   }
 
   #settle(connection: NatsConnection): void {
@@ -161,12 +176,13 @@ export class NatsBus implements Bus {
     // After this turn's messages, so that they leave in one write.
     queueMicrotask(async () => {
       const bytes = this.#pendingBytes;
-      try {
-        await connection.flush();
-        this.#pendingBytes -= Math.min(bytes, this.#pendingBytes);
-      } catch {
-        this.#pendingBytes = 0; // They went with the connection.
-      }
+      const lost = await connection.flush().then(
+        () => false,
+        () => true,
+      );
+      if (connection !== this.#connection) return;
+      // Lost, they went with the connection.
+      this.#pendingBytes -= lost ? this.#pendingBytes : Math.min(bytes, this.#pendingBytes);
       this.#settling = false;
       if (this.#pendingBytes > 0 && this.#connected) this.#settle(connection);
     });

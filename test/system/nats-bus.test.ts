@@ -17,8 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => nats[Symbol.asyncDispose]());
 
-const busOn = (server: string) =>
-  new NatsBus({ access: { servers: [server] }, name: "test", random: Math.random, log });
+const busOn = (...servers: string[]) => new NatsBus({ access: { servers }, name: "test", random: Math.random, log });
 
 describeBus("NATS", {
   open: async () => {
@@ -99,5 +98,28 @@ describe("a bus over NATS", () => {
     }
     await becomes(bus, true);
     expect(bus.publish("t", new Uint8Array(1))).toBe("sent");
+  });
+
+  it.each([
+    ["takes nothing", 2 * busLimits.pendingBytesMax],
+    ["stands still behind what it has not taken", busLimits.pendingBytesMax / 2],
+  ])("leaves a server that %s for another that is listed, though the first never goes on", async (_, bytes) => {
+    await using second = await startNats();
+    await second.kill();
+    await using first = await startNats();
+    await using bus = busOn(first.server, second.server);
+    await becomes(bus, true);
+    await second.start();
+    first.pause(true);
+    const message = new Uint8Array(busLimits.messageBytesMax);
+    for (let sent = 0; sent < bytes; sent += message.length) bus.publish("t", message);
+    await becomes(bus, false);
+    await becomes(bus, true);
+    await using other = busOn(second.server);
+    await becomes(other, true);
+    other.subscribe("t", (heard, _, answer) => answer?.(heard));
+    await other.request("nobody", new Uint8Array(), { timeoutMs: 5_000 });
+    expect(await bus.request("t", Uint8Array.of(7), { timeoutMs: 5_000 })).toMatchObject({ kind: "answer" });
+    expect(bus.publish("t", message)).toBe("sent");
   });
 });
