@@ -8,7 +8,8 @@
 // between neighbouring frames, of the four sessions together, over the nominal 33.3 ms; `by_session` each one's, Chromium's
 // first; `arrival_p99_ratio` the same by the times when frames were complete at the three sinks,
 // which adds encoding, sending and the sinks' own waiting for a core. A session the machine is too slow for steps down to
-// smaller pictures (30 a second stay): `stepped_to` names each time, `runs_at` what it began with. Against: 1.5. Repeat: npm run bench -- many
+// smaller pictures (30 a second stay): `stepped_to` names each time, `runs_at` what it began with. Against: 1.5.
+// Repeat: npm run bench -- many
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
