@@ -208,15 +208,16 @@ describe("a session's process", () => {
       () => stats(tab),
       ({ video }) => video.framesDecoded > before.video.framesDecoded + 60,
     );
-    // A machine that others keep busy may have stepped down meanwhile, which costs one.
+    // A machine that others keep busy may have stepped down meanwhile, which costs one; the browser may have asked itself.
     const changes = child.heard.filter(({ type }) => type === "stream").length;
-    expect(later.video.keyFramesDecoded).toBeLessThanOrEqual(before.video.keyFramesDecoded + changes);
+    const asked = later.video.pliCount - before.video.pliCount;
+    expect(later.video.keyFramesDecoded).toBeLessThanOrEqual(before.video.keyFramesDecoded + changes + asked);
     await tab.evaluate("askForKeyframe()");
-    const answered = await until(
+    await until(
       () => stats(tab),
-      ({ video }) => video.keyFramesDecoded > before.video.keyFramesDecoded,
+      ({ video: { keyFramesDecoded, pliCount } }) =>
+        keyFramesDecoded > later.video.keyFramesDecoded && pliCount > later.video.pliCount,
     );
-    expect(answered.video.pliCount).toBeGreaterThan(before.video.pliCount);
   });
 
   it("lets a newer connection take over, and releases what the older one held", async () => {

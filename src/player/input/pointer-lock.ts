@@ -23,10 +23,11 @@ export class PointerLock {
 
   listen(signal: AbortSignal): void {
     const follow = () => {
-      const locked = document.pointerLockElement === this.video;
-      if (locked === (this.#locked !== null)) return;
-      this.#locked = locked ? { unadjusted: this.#unadjusted } : null;
-      this.changed(this.#locked);
+      const locked = document.pointerLockElement === this.video ? { unadjusted: this.#unadjusted } : null;
+      // Given back and taken again, it may be there in another way before the browser tells of either.
+      if (locked?.unadjusted === this.#locked?.unadjusted) return;
+      this.#locked = locked;
+      this.changed(locked);
     };
     document.addEventListener("pointerlockchange", follow, { signal });
     signal.addEventListener(
