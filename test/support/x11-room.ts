@@ -1,7 +1,7 @@
 // A real game in a room of its own, as a session's process would have it, without the stream around it.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { findRoom } from "../../src/agent/supervisor/room.js";
 import type { GameProgram, VideoMode, X11Program } from "../../src/contracts/catalog.js";
 import type { GameInput, KeyCode } from "../../src/contracts/input.js";
@@ -147,4 +147,17 @@ export const withoutProgram = (path: string): string[] => {
   const own = process.getuid!() === 0 ? [] : ["--user", "--map-current-user", "--keep-caps"];
   const hide = `mount --bind /dev/null ${path} && exec setpriv --ambient-caps=-all --inh-caps=-all "$@"`;
   return ["/usr/bin/unshare", ...own, "--mount", "/bin/sh", "-c", hide, "sh"];
+};
+
+/**
+ * To run something as this user where it can read this checkout, which may lie in a folder of root's own. By root; what runs
+ * is the process itself, no wrapper.
+ */
+export const asUser = (uid: number): string[] => {
+  // The folder is covered by one that everybody may enter; from within, its parts are still in reach.
+  const open = `cd "$0" && mount -t tmpfs -o mode=755 none "$0" && cp package.json "$0" &&
+    for part in */; do mkdir "$0/$part" && mount --bind "$part" "$0/$part" || exit; done && cd / && exec "$@"`;
+  const checkout = resolve(import.meta.dirname, "../..");
+  const user = ["/usr/bin/setpriv", "--reuid", `${uid}`, "--regid", `${uid}`, "--clear-groups"];
+  return ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", open, checkout, ...user];
 };

@@ -10,7 +10,7 @@ import type { SeatSpec } from "../../src/contracts/orchestrator.js";
 import { programs } from "../../src/orchestrator/catalog/games.js";
 import { commandLine, listProcesses } from "../../src/platform/process-identity.js";
 import { until } from "../support/hotseat.js";
-import { gone, withoutProgram } from "../support/x11-room.js";
+import { asUser, gone, withoutProgram } from "../support/x11-room.js";
 import { ControlPlane } from "./agent-control-plane.js";
 
 const program = join(import.meta.dirname, "run-agent.mjs");
@@ -37,7 +37,10 @@ async function startAgent(offered: readonly GameProgram[], under: readonly strin
   controlPlane.programs = [...offered];
   const [command = "", ...args] = [...under, process.execPath, program, controlPlane.configPath];
   agent = spawn(command, args, { stdio: "ignore" });
-  await controlPlane.until(() => controlPlane.heartbeats > 0 && controlPlane.links > 0);
+  const early = once(agent, "exit").then(([code, signal]) => {
+    throw new Error(`the agent ended with ${code ?? signal}`);
+  });
+  await Promise.race([controlPlane.until(() => controlPlane.heartbeats > 0 && controlPlane.links > 0), early]);
 }
 
 const seat = (gameId: string, game?: SeatSpec["program"]): SeatSpec => ({
@@ -114,7 +117,7 @@ describe("a real game", () => {
 
   it.each([
     ["root, if these tests are", []],
-    ["nobody in particular", ["/usr/bin/setpriv", "--reuid", `${nobody}`, "--regid", `${nobody}`, "--clear-groups"]],
+    ["nobody in particular", asUser(nobody)],
   ])("runs under an agent that is %s", async (_who, under) => {
     if (under.length > 0 && process.getuid!() === 0)
       for (const path of [controlPlane.configPath, dirname(controlPlane.configPath)]) await chown(path, nobody, nobody);

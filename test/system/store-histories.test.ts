@@ -42,10 +42,10 @@ afterAll(async () => {
 beforeEach(() => sql.empty());
 
 /** A stage of its own connection pool; the tables are everybody's. */
-const stageOn = (pool: Database): StoreStage => {
+const stageOn = (pool: Database, nowMs = Date.now()): StoreStage => {
   const subject: StoreUnderTest = { ...sql, open: (settings) => sqlStore(pool, settings) };
   const stage = new StoreStage(subject);
-  stage.nowMs = Date.now();
+  stage.nowMs = nowMs;
   return stage;
 };
 
@@ -115,9 +115,11 @@ describe("calls about one VM", () => {
   /** All clients at once, each one call after the other. */
   async function record(clients: readonly (readonly Op[])[], vmId: string): Promise<Call[]> {
     let moment = 0;
+    // Of one clock, as in the model: by another's, a millisecond behind, who is silent had been heard since.
+    const nowMs = Date.now();
     const calls: Call[] = [];
     const run = async (ops: readonly Op[], i: number) => {
-      const stage = stageOn(pools[i % poolCount]!);
+      const stage = stageOn(pools[i % poolCount]!, nowMs);
       for (const op of ops) {
         const invokedAt = moment++;
         const answer = await perform(stage, vmId, op);
