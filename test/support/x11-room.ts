@@ -154,9 +154,10 @@ export const withoutProgram = (path: string): string[] => {
  * is the process itself, no wrapper.
  */
 export const asUser = (uid: number): string[] => {
-  // The folder is covered by one that everybody may enter; from within, its parts are still in reach.
+  // The folder is covered by one that everybody may enter; from within, its parts are still in reach, as long as `mount`
+  // does not make their paths whole (-c).
   const open = `cd "$0" && mount -t tmpfs -o mode=755 none "$0" && cp package.json "$0" &&
-    for part in */; do mkdir "$0/$part" && mount --bind "$part" "$0/$part" || exit; done && cd / && exec "$@"`;
+    for part in */; do mkdir "$0/$part" && mount -c --bind "./$part" "$0/$part" || exit; done && cd / && exec "$@"`;
   const checkout = resolve(import.meta.dirname, "../..");
   const user = ["/usr/bin/setpriv", "--reuid", `${uid}`, "--regid", `${uid}`, "--clear-groups"];
   return ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", open, checkout, ...user];
