@@ -5,6 +5,7 @@
 // (a `toAgent`), `….input.<VM>` the same for control input (signalling.ts, `frameControl`), `….player.<VM>` what that VM's
 // agent says to a player of that node (a `fromAgent` with a connection).
 import * as z from "zod";
+import { httpUrl } from "./http-url.js";
 import { sessionId, vmId } from "./orchestrator.js";
 import { session } from "./session.js";
 
@@ -20,7 +21,7 @@ export const announcement = z.discriminatedUnion("type", [
     type: z.literal("beat"),
     connection: z.int().min(0).describe("Of its connections to the bus: one more with each"),
     version,
-    url: z.url().describe("How browsers reach it"),
+    url: httpUrl.describe("How browsers reach it"),
   }),
   z.object({ type: z.literal("link"), version, vmId, link: z.object({ epoch, dialledAtMs }).nullable() }),
   z.object({ type: z.literal("bye") }),

@@ -1,5 +1,6 @@
 // One configuration a process: parsed once by zod, frozen, every error reported at once with what to set.
 import * as z from "zod";
+import { httpUrl } from "../contracts/http-url.js";
 
 export class ConfigError extends Error {
   override name = "ConfigError";
@@ -17,7 +18,7 @@ export function parseConfig<S extends z.ZodType>(schema: S, raw: unknown): Reado
 export const listenConfig = z.object({
   host: z.string().default("127.0.0.1"),
   port: z.coerce.number().int().min(0).max(65_535).default(8080),
-  publicUrl: z.url().optional().describe("How browsers reach this server, when not by host and port"),
-  allowedOrigins: z.array(z.url()).default([]).describe("Other origins whose pages may open sockets here"),
+  publicUrl: httpUrl.optional().describe("How browsers reach this server, when not by host and port"),
+  allowedOrigins: z.array(httpUrl).default([]).describe("Other origins whose pages may open sockets here"),
 });
 export type ListenConfig = z.infer<typeof listenConfig>;

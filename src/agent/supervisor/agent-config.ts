@@ -5,18 +5,17 @@
 // part of what the agent keeps.
 import { readFile } from "node:fs/promises";
 import * as z from "zod";
+import { httpUrl } from "../../contracts/http-url.js";
 import { vmId } from "../../contracts/orchestrator.js";
 import { ConfigError, parseConfig } from "../../platform/config.js";
 import type { Log } from "../../platform/log.js";
 
 const udpPort = z.int().min(1).max(65_535);
 
-const url = z.url({ protocol: /^https?$/, error: "an http(s) URL" });
-
 const endpoints = z.object({
-  orchestratorUrl: url,
+  orchestratorUrl: httpUrl,
   streamingUrl: z
-    .union([url.transform((one) => [one]), z.array(url).min(1).max(100)])
+    .union([httpUrl.transform((one) => [one]), z.array(httpUrl).min(1).max(100)])
     .describe("One, or several of which any will do"),
 });
 export type Endpoints = Readonly<z.infer<typeof endpoints>>;
