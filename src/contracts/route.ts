@@ -10,6 +10,11 @@ import type * as z from "zod";
 export const callers = ["operate", "session", "read", "service", "agent", "bootstrap", "player", "anyone"] as const;
 export type CallerKind = (typeof callers)[number];
 
+export const routeLimits = {
+  /** Of one API key, cookie, agent or ticket; of one address where nothing is proved. */
+  requestsPer10sMax: 2_000,
+} as const;
+
 export interface Route {
   readonly method: "GET" | "POST" | "DELETE";
   /** Fastify's form: `/api/orchestrator/v1/vm/:vmId`. */

@@ -73,6 +73,7 @@ describe("a credential", () => {
     });
     expect(new Authenticator(keys, at(cookie.maxAgeSeconds * 1000 + 1)).fromCookie(cookie.value)).toBeNull();
     expect(new Authenticator(keys, at(0)).fromCookie(cookie.value.replace("play", "operator"))).toBeNull();
+    expect(new Authenticator(keys, at(0)).fromCookie(`${cookie.value}.more`)).toBeNull();
     expect(new Authenticator(keys, at(0)).mintCookie("hs_session_guess")).toBeNull();
   });
 });

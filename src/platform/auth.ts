@@ -63,9 +63,9 @@ export class Authenticator {
   }
 
   fromCookie(value: string): Caller | null {
-    const [id = "", expiry = "", mac = ""] = value.split(".");
+    const [id = "", expiry = "", mac = "", ...more] = value.split(".");
     const key = this.#byId.get(id);
-    if (key === undefined || !(Number(expiry) > this.clock.now())) return null;
+    if (key === undefined || more.length > 0 || !(Number(expiry) > this.clock.now())) return null;
     const expected = Buffer.from(cookieMac(key, `${id}.${expiry}`));
     const given = Buffer.from(mac);
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null;

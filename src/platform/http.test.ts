@@ -157,6 +157,45 @@ describe("the HTTP edge", () => {
   });
 });
 
+describe("the budget of requests", () => {
+  const left = async (headers: Record<string, string>) => {
+    const response = await fetch(`${baseUrl}/echo/s1`, { method: "POST", headers });
+    await response.arrayBuffer();
+    return { status: response.status, left: Number(response.headers.get("x-ratelimit-remaining")) };
+  };
+  /** How much of it each took, after the first. */
+  const taken = async (...dresses: Record<string, string>[]) => {
+    const seen: number[] = [];
+    for (const headers of dresses) {
+      const answer = await left(headers);
+      expect(answer.status).not.toBe(401);
+      seen.push(answer.left);
+    }
+    return seen.slice(1).map((remaining, i) => seen[i]! - remaining);
+  };
+
+  it("is one for a credential, however it is written", async () => {
+    const authenticator = new Authenticator(secrets, systemClock);
+    const key = plainKey(secrets, "operate");
+    const { value } = authenticator.mintCookie(key)!;
+    const { ticket } = await authenticator.mintTicket("s1", "jti-budget");
+    const written = (token: string) => [`Bearer ${token}`, `bearer ${token}`, `BEARER ${token}`];
+    expect(await taken(...written(key).map((authorization) => ({ authorization })))).toEqual([1, 1]);
+    expect(await taken(...written(ticket).map((authorization) => ({ authorization })))).toEqual([1, 1]);
+    const cookies = [`hotseat=${value}`, `a=1; hotseat=${value}`, `hotseat=${value}; b=${"x".repeat(100)}`];
+    expect(await taken(...cookies.map((cookie) => ({ cookie })))).toEqual([1, 1]);
+  });
+
+  it("is not widened by what is added to a credential: that proves nothing", async () => {
+    const { value } = new Authenticator(secrets, systemClock).mintCookie(plainKey(secrets, "operate"))!;
+    const key = plainKey(secrets, "operate");
+    expect((await left({ authorization: `Bearer ${key}` })).status).not.toBe(401);
+    expect((await left({ authorization: `Bearer ${key} x1` })).status).toBe(401);
+    expect((await left({ cookie: `hotseat=${value}` })).status).not.toBe(401);
+    expect((await left({ cookie: `hotseat=${value}.more` })).status).toBe(401);
+  });
+});
+
 describe("the typed client", () => {
   it("passes answers and problems through, and calls silence unavailable", async () => {
     const client = createClient({ baseUrl, bearer: plainKey(secrets, "operate") });

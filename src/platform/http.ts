@@ -14,7 +14,7 @@ import {
 } from "fastify";
 import type * as z from "zod";
 import { Problem } from "../contracts/problems.js";
-import { type Route, type RouteRequest, takesIdempotencyKey } from "../contracts/route.js";
+import { type Route, type RouteRequest, routeLimits, takesIdempotencyKey } from "../contracts/route.js";
 import { type Authenticator, type Caller, cookieName } from "./auth.js";
 import type { ListenConfig } from "./config.js";
 import { type ExpectedVersions, etagOf, isKnown, parseIfMatch } from "./etag.js";
@@ -27,7 +27,6 @@ import { hashKey } from "./secrets.js";
 
 const requestMsMax = 30_000;
 const closingHandshakeMsMax = 500;
-const requestsPer10sMax = 2_000;
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -86,13 +85,9 @@ export async function createHttpServer(options: {
   parseJsonBodies(app);
   await app.register(cookie);
   await app.register(rateLimit, {
-    max: requestsPer10sMax,
+    max: routeLimits.requestsPer10sMax,
     timeWindow: 10_000,
-    // By address whoever proved nothing: a cookie, or a bootstrap token, that anybody makes up is no budget of its own.
-    keyGenerator: ({ caller, headers, ip }) =>
-      caller.kind === "anyone" || caller.kind === "bootstrap"
-        ? ip
-        : hashKey(headers.authorization ?? headers.cookie ?? ip),
+    keyGenerator: budgetOf,
     allowList: (request) => request.caller?.kind === "service",
     errorResponseBuilder: (_request, context) =>
       new Problem("rate-limited", `At most ${context.max} requests per 10 s: try again in ${context.after}.`),
@@ -292,13 +287,33 @@ function parsePart(schema: z.ZodType | undefined, value: unknown, part: "path" |
 async function identify(request: FastifyRequest, authenticator: Authenticator): Promise<Caller> {
   const header = request.headers.authorization;
   if (header !== undefined) {
-    const [scheme, token] = header.split(" ", 2);
-    const caller = scheme?.toLowerCase() === "bearer" && token ? await authenticator.fromBearer(token) : null;
+    const [scheme, token, ...more] = header.split(" ");
+    const isBearer = scheme?.toLowerCase() === "bearer" && more.length === 0;
+    const caller = isBearer && token ? await authenticator.fromBearer(token) : null;
     if (caller === null) throw new Problem("unauthenticated", "The credential is unknown or has expired.");
     return caller;
   }
   const value = request.cookies[cookieName];
   return (value === undefined ? null : authenticator.fromCookie(value)) ?? { kind: "anyone" };
+}
+
+/**
+ * Whose requests are counted together: by what the credential proves and never by how it was written, of which there are
+ * many ways. By address whoever proved nothing: a cookie, or a bootstrap token, that anybody makes up is no budget of its
+ * own.
+ */
+function budgetOf({ caller, headers, cookies, ip }: FastifyRequest): string {
+  switch (caller.kind) {
+    case "anyone":
+    case "bootstrap":
+      return ip;
+    case "agent":
+      return `agent ${caller.vmId}`;
+    case "player":
+      return `ticket ${caller.jti}`;
+    default:
+      return headers.authorization === undefined ? hashKey(cookies[cookieName] ?? "") : `key ${caller.keyId}`;
+  }
 }
 
 function authorise(route: Route, request: FastifyRequest): void {
