@@ -25,11 +25,13 @@ export const streamStatus = z
     sessionId,
     connection: z
       .enum(["none", "waiting", "joining", "connected", "disconnected"])
-      .describe("none: no player here; waiting: for a seat; joining: signalling under way"),
+      .describe("none: no player at any node that answered; waiting: for a seat; joining: signalling under way"),
     vmId: z.string().nullable(),
     players: z.int().describe("Signalling sockets open for the session, at all nodes that answered"),
     since: z.iso.datetime().nullable(),
-    latency: streamLatency.nullable().describe("From input to picture; null: no player on this node has reported yet"),
+    latency: streamLatency
+      .nullable()
+      .describe("From input to picture; null: no player has reported yet, at any node that answered"),
   })
   .meta({ id: "StreamStatus" });
 export type StreamStatus = z.infer<typeof streamStatus>;

@@ -22,7 +22,8 @@ import { SessionService } from "./service.js";
 import { changedChannel, SessionStore } from "./session-store.js";
 import { sweep } from "./sweeper.js";
 
-// Less than a stopping process is given.
+// Of one call, less than a stopping process is given. Streaming nodes that are silent take as long each, one after the
+// other: one limit for all would be used up by the first.
 const callMsMax = 4_000;
 
 export const sessionConfig = z.strictObject({
