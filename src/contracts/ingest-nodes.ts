@@ -2,7 +2,7 @@
 //
 // Who speaks and of which VM stands in the subject, and only there: `<prefix>.announce.<node>` for all,
 // `<prefix>.node.<node>.ask` for one that answers, `<prefix>.node.<node>.agent.<VM>` what goes to the agent linked there
-// (a `toAgent`), `….input.<VM>` the same for control input (signalling.ts, `frameControl`), `….player.<VM>` what that VM's
+// (a `toAgent`), `….input.<VM>` the same for control input (signalling.ts, `controlPrefix`), `….player.<VM>` what that VM's
 // agent says to a player of that node (a `fromAgent` with a connection).
 import * as z from "zod";
 import { httpUrl } from "./http-url.js";
@@ -32,7 +32,9 @@ export const question = z.discriminatedUnion("type", [
   z.object({ type: z.literal("alive") }).describe("Answered by anything"),
   z.object({ type: z.literal("links"), after: z.string().max(64) }).describe("Those of VMs after this id"),
   z.object({ type: z.literal("status"), session }).describe("Of the session's players at that node: a StreamStatus"),
-  z.object({ type: z.literal("players"), sessionId }).describe("How many signalling sockets it has there"),
+  z
+    .object({ type: z.literal("players"), sessionId })
+    .describe("How many signalling sockets it has there, and one more while its player may yet be back"),
 ]);
 export type Question = z.infer<typeof question>;
 

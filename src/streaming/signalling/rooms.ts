@@ -56,7 +56,7 @@ export interface RoomsDeps {
   readonly iceServersFor: (sessionId: string) => IceServer[];
   /** Unique for good, also among nodes. */
   readonly newConnectionId: () => string;
-  /** Whether the session has a player at another node; null: not known now. */
+  /** Whether the session has a player at another node, or may have one again in time; null: not known now. */
   readonly playsElsewhere: (sessionId: string) => Promise<boolean | null>;
   readonly limits: RoomLimits;
   readonly metrics: StreamingMetrics;
@@ -70,7 +70,7 @@ interface Player {
   readonly openedAt: number;
   readonly helloTimer: NodeJS.Timeout;
   readonly renewTimer: NodeJS.Timeout | undefined;
-  /** Of its input on the agent's link: made once, since the encoder would cost more than the rest of the way. */
+  /** Of its input on the agent's link. */
   readonly prefix: Uint8Array;
   /** Input that came before the agent first accepted this connection: a player does not wait for that to press a key. */
   readonly early: Uint8Array[];
@@ -87,12 +87,11 @@ export class Rooms implements Disposable {
   constructor(private readonly deps: RoomsDeps) {
     const { waiterGoneMs } = deps.limits;
     const detail = `The player left while waiting, and was not back within ${waiterGoneMs / 1000} s.`;
-    const left = async (sessionId: string) => {
-      // While it is not known the place is kept: nobody renews it then, and it expires by itself.
-      if ((await deps.playsElsewhere(sessionId)) !== false) return;
-      deps.reports.report(sessionId, { vmId: null, state: "left", detail });
-    };
-    this.#waiters = new Waiters({ waiterGoneMs, left });
+    this.#waiters = new Waiters({
+      waiterGoneMs,
+      playsElsewhere: deps.playsElsewhere,
+      left: (sessionId) => deps.reports.report(sessionId, { vmId: null, state: "left", detail }),
+    });
     this.#latency = new LatencyReports(deps.metrics);
   }
 
@@ -165,9 +164,9 @@ export class Rooms implements Disposable {
     );
   }
 
-  /** How many signalling sockets the session has here. */
+  /** How many signalling sockets the session has here; a player that left and may yet be back in time counts, too. */
   count(sessionId: string): number {
-    return this.#signalling(sessionId).length;
+    return this.#signalling(sessionId).length + (this.#waiters.times(sessionId) ? 1 : 0);
   }
 
   /** How the session's player is connected, as far as this node and the session service know. */
