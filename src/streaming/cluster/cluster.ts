@@ -50,7 +50,7 @@ export interface ClusterDeps {
   readonly log: Log;
 }
 
-/** From all nodes that could be asked; not `whole`: some did not answer in time, or cannot be reached. */
+/** From all nodes that could be asked; not `whole`: some did not answer in time, or there may be some that are not known. */
 export interface Elsewhere<T> {
   readonly answers: T[];
   readonly whole: boolean;
@@ -75,6 +75,7 @@ export class Cluster implements Agents, LinkListener, Disposable {
     bus.onConnected((connected) => {
       deps.metrics.busUp.set(connected ? 1 : 0);
       if (connected) {
+        this.#presence.back(deps.monotonicMs());
         this.#connection += 1;
         this.#beat();
       } else this.#run(this.#presence.alone());
@@ -131,7 +132,7 @@ export class Cluster implements Agents, LinkListener, Disposable {
     return this.#askAll({ type: "status", session }, streamStatus);
   }
 
-  /** How many signalling sockets the session has at each other node. */
+  /** How many players the session has at each other node, or may have again in time. */
   async playersElsewhere(sessionId: string): Promise<Elsewhere<number>> {
     const { answers, whole } = await this.#askAll({ type: "players", sessionId }, playersThere);
     return { answers: answers.map(({ players }) => players), whole };
@@ -218,7 +219,8 @@ export class Cluster implements Agents, LinkListener, Disposable {
     const replies = await Promise.all(this.#presence.nodes().map(({ nodeId }) => this.#ask(nodeId, what)));
     const answers = replies.flatMap((reply) => this.#parse(schema, reply) ?? []);
     const gone = replies.filter(({ kind }) => kind === "nobody").length;
-    return { answers, whole: this.deps.bus.connected && answers.length + gone === replies.length };
+    const all = this.deps.bus.connected && this.#presence.knowsAll(this.deps.monotonicMs());
+    return { answers, whole: all && answers.length + gone === replies.length };
   }
 
   #parse<T>(schema: z.ZodType<T>, reply: Reply): T | null {

@@ -80,6 +80,54 @@ describe("a node that is not heard", () => {
   });
 });
 
+describe("that there are no other nodes", () => {
+  it("is known when they had the time to be heard, and in doubt for as long as one that fell silent may have players", () => {
+    const { here } = met();
+    const { beatMs, suspectMs, doubtMs } = presenceLimits;
+    here.back(100);
+    expect(here.knowsAll(100 + suspectMs)).toBe(false);
+    expect(here.knowsAll(101 + suspectMs)).toBe(true);
+    let now = 0;
+    while (here.nodes().length > 0) here.tick((now += beatMs));
+    expect(here.knowsAll(now + doubtMs)).toBe(false);
+    expect(here.knowsAll(now + doubtMs + 1)).toBe(true);
+  });
+
+  it("is in doubt after a gap until those known before are heard again, have said goodbye, or had their time", () => {
+    const { suspectMs, doubtMs } = presenceLimits;
+    const [now, soon] = [1_000, 1_001 + suspectMs];
+    const cutAndBack = () => {
+      const { here } = met();
+      here.alone();
+      here.back(now);
+      expect(here.knowsAll(soon)).toBe(false);
+      return here;
+    };
+    expect(cutAndBack().knowsAll(now + doubtMs)).toBe(false);
+    expect(cutAndBack().knowsAll(now + doubtMs + 1)).toBe(true);
+    const heard = cutAndBack();
+    heard.beat(beat("there", 0, 2), soon);
+    expect(heard.knowsAll(soon)).toBe(true);
+    const gone = cutAndBack();
+    gone.lost("there");
+    expect(gone.knowsAll(soon)).toBe(true);
+  });
+
+  it("is in doubt when there are more than can be known", () => {
+    const here = new Presence("here");
+    for (let i = 0; i < presenceLimits.nodesMax; i++) here.beat(beat(`node-${i}`, 0), 0);
+    expect(here.knowsAll(1)).toBe(true);
+    here.beat(beat("one-more", 0), 1);
+    expect(here.knowsAll(presenceLimits.doubtMs)).toBe(false);
+  });
+
+  it("is known at once when nobody answers for one any more", () => {
+    const { here } = met();
+    here.probed("there", "gone", 1_000);
+    expect(here.knowsAll(1_000)).toBe(true);
+  });
+});
+
 describe("a list of links", () => {
   it("comes in pages, with changes between them, and is whole in the end", () => {
     const there = new Presence("there");

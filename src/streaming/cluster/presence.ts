@@ -7,6 +7,7 @@
 // way over the former is lost.
 // Relies on what one node publishes arriving in its order (platform/bus.ts). Does no I/O: `now` is an argument, in ms of
 // a monotonic clock, and what is to be done is returned.
+import { signallingLimits } from "../../contracts/signalling.js";
 
 export const presenceLimits = {
   beatMs: 250,
@@ -14,6 +15,8 @@ export const presenceLimits = {
   suspectMs: 700,
   /** Not heard for so long, it is lost. */
   silentMsMax: 3_000,
+  /** So long a node that was lost without a word may be there with players: if it stands still, they give it up, too. */
+  doubtMs: signallingLimits.silenceMsMax,
   /** Of one list: 100 bytes each at most. */
   linksPerPageMax: 1_000,
   nodesMax: 200,
@@ -89,9 +92,14 @@ export class Presence {
   readonly #nodes = new Map<string, Node>();
   /** By VM and node. */
   readonly #links = new Map<string, Map<string, LinkId>>();
+  /** Those of this node: of many VMs' links it has a few, and a list is of its own alone. */
+  readonly #own = new Map<string, LinkId>();
   readonly #holders = new Map<string, Holder>();
   #version = 0;
   #tickedAtMs: number | null = null;
+  /** Lost without a word, and until when they may be there with players for all that. */
+  readonly #missing = new Map<string, number>();
+  #inDoubtUntilMs = 0;
 
   constructor(private readonly nodeId: string) {}
 
@@ -109,21 +117,29 @@ export class Presence {
     return [...this.#nodes].map(([nodeId, { url }]) => ({ nodeId, url }));
   }
 
+  /**
+   * Whether every node that may have players is among `nodes`: not when the way to them has just come, before each has
+   * said a beat, nor when one that was known is not heard any more, or not yet again.
+   */
+  knowsAll(now: number): boolean {
+    return now > this.#inDoubtUntilMs && [...this.#missing.values()].every((untilMs) => now > untilMs);
+  }
+
   /** This node's link of the VM is another, or gone (null). */
   own(vmId: string, link: LinkId | null): { readonly change: Change; readonly effects: Effect[] } {
     this.#version += 1;
+    if (link === null) this.#own.delete(vmId);
+    else this.#own.set(vmId, link);
     const effects = this.#put(vmId, this.nodeId, link);
     return { change: { nodeId: this.nodeId, version: this.#version, vmId, link }, effects };
   }
 
   /** This node's links after that id, for one that asks. */
   page(after: string): Page {
-    const rest = [...this.#links].filter(([vmId, byNode]) => vmId > after && byNode.has(this.nodeId));
-    rest.sort(([a], [b]) => (a < b ? -1 : 1));
-    const links = rest.slice(0, presenceLimits.linksPerPageMax).map(([vmId, byNode]) => {
-      const { epoch, dialledAtMs } = byNode.get(this.nodeId)!;
-      return [vmId, epoch, dialledAtMs] as const;
-    });
+    const rest = [...this.#own].filter(([vmId]) => vmId > after).sort(([a], [b]) => (a < b ? -1 : 1));
+    const links = rest
+      .slice(0, presenceLimits.linksPerPageMax)
+      .map(([vmId, { epoch, dialledAtMs }]) => [vmId, epoch, dialledAtMs] as const);
     return { version: this.#version, links, more: rest.length > links.length };
   }
 
@@ -133,7 +149,11 @@ export class Presence {
     const before = this.#nodes.get(nodeId);
     const lost = before !== undefined && before.connection !== connection ? this.lost(nodeId) : [];
     const node = this.#nodes.get(nodeId) ?? this.#meet(nodeId);
-    if (node === null) return lost;
+    if (node === null) {
+      this.#inDoubtUntilMs = Math.max(this.#inDoubtUntilMs, now + presenceLimits.doubtMs);
+      return lost;
+    }
+    this.#missing.delete(nodeId);
     Object.assign(node, { heardAtMs: now, connection, url, probing: false });
     const upToDate = node.whole && node.version === version;
     return upToDate || node.asking !== null ? lost : [...lost, this.#ask(nodeId, node, "")];
@@ -161,7 +181,11 @@ export class Presence {
     // Its changes up to the page arrived before it. A first page that is older than they was made before them; a later
     // one that is not of their version shows that some were lost.
     const fits = after === "" ? page.version >= node.version : page.version === node.version;
-    if (!fits) return [this.#ask(nodeId, node, "")];
+    // Anew at its next beat: at once would be without end, when a forged change has a version that it never reaches.
+    if (!fits) {
+      node.whole = false;
+      return [];
+    }
     node.version = page.version;
     const last = page.links.at(-1)?.[0] ?? after;
     const listed = new Map(page.links.map(([vmId, epoch, dialledAtMs]) => [vmId, { epoch, dialledAtMs }]));
@@ -187,6 +211,7 @@ export class Presence {
 
   /** It ended, or cannot be reached. */
   lost(nodeId: string): Effect[] {
+    this.#missing.delete(nodeId);
     if (!this.#nodes.delete(nodeId)) return [];
     const held = [...this.#links].filter(([, byNode]) => byNode.has(nodeId));
     return held.flatMap(([vmId]) => this.#put(vmId, nodeId, null));
@@ -194,7 +219,13 @@ export class Presence {
 
   /** This node's own way to the others is away. */
   alone(): Effect[] {
-    return [...this.#nodes.keys()].flatMap((nodeId) => this.lost(nodeId));
+    return [...this.#nodes.keys()].flatMap((nodeId) => this.#miss(nodeId, Number.POSITIVE_INFINITY));
+  }
+
+  /** The way to them is there, for the first time or again: their own may take longer. */
+  back(now: number): void {
+    this.#inDoubtUntilMs = Math.max(this.#inDoubtUntilMs, now + presenceLimits.suspectMs);
+    for (const nodeId of this.#missing.keys()) this.#missing.set(nodeId, now + presenceLimits.doubtMs);
   }
 
   /** Every `beatMs`. */
@@ -202,14 +233,21 @@ export class Presence {
     // Ticks that come late were held up in this process, and what the others said meanwhile is still unread.
     const heldUpMs = this.#tickedAtMs === null ? 0 : Math.max(0, now - this.#tickedAtMs - 2 * presenceLimits.beatMs);
     this.#tickedAtMs = now;
+    for (const [nodeId, untilMs] of this.#missing) if (now > untilMs) this.#missing.delete(nodeId);
     return [...this.#nodes].flatMap(([nodeId, node]): Effect[] => {
       node.heardAtMs += Math.min(heldUpMs, now - node.heardAtMs);
       const silentMs = now - node.heardAtMs;
-      if (silentMs > presenceLimits.silentMsMax) return this.lost(nodeId);
+      if (silentMs > presenceLimits.silentMsMax) return this.#miss(nodeId, now + presenceLimits.doubtMs);
       if (silentMs <= presenceLimits.suspectMs || node.probing) return [];
       node.probing = true;
       return [{ do: "probe", nodeId }];
     });
+  }
+
+  #miss(nodeId: string, untilMs: number): Effect[] {
+    const effects = this.lost(nodeId);
+    this.#missing.set(nodeId, untilMs);
+    return effects;
   }
 
   #meet(nodeId: string): Node | null {
