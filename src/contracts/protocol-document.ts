@@ -2,7 +2,9 @@
 // from the schemas and tables that the program runs by. It cannot say anything the sockets do not do.
 import * as z from "zod";
 import { type Field, fieldBytes, inputHeaderBytes, inputLayout, isStateKind, keepalive, keyCodes } from "./input.js";
+import { lineLimits } from "./line.js";
 import { receiptInputLayout, receiptLayout } from "./receipts.js";
+import { routeLimits } from "./route.js";
 import { rumbleBytes, rumbleKind, rumbleLayout } from "./rumble.js";
 import { closeCodes, fromAgent, fromPlayer, hello, signallingLimits, toAgent, toPlayer } from "./signalling.js";
 
@@ -35,6 +37,7 @@ const sockets = [
   { title: "Agent → ingest", schema: fromAgent },
 ] as const;
 
+const limitValues = { ...signallingLimits, ...routeLimits, ...lineLimits };
 const limits = {
   messageBytesMax: ["a message, in bytes", "closed with 1009"],
   helloMsMax: ["until the hello, in ms", "closed with 4408"],
@@ -42,8 +45,25 @@ const limits = {
   silenceMsMax: ["without hearing anything, not even a pong, in ms", "the socket is cut, by either side"],
   messagesPerSecondMax: ["signalling messages a second; three seconds' worth may come at once", "closed with 4429"],
   controlMessagesPerSecondMax: ["control messages a second, likewise", "closed with 4429"],
+  agentMessagesPerSecondMax: ["an agent's messages a second, likewise", "closed with 4429"],
+  bufferedBytesMax: [
+    "left unread by a side, in bytes (setting `bufferedBytesMax`)",
+    "the socket is cut, without a code",
+  ],
+  socketsPerSessionMax: [
+    "sockets of one session and kind (setting `socketsPerSessionMax`)",
+    "the oldest that has not joined is closed with 4429",
+  ],
   candidatesPerConnectionMax: ["ICE candidates for one offer", "more are ignored"],
-} as const satisfies Record<keyof typeof signallingLimits, readonly [what: string, atTheLimit: string]>;
+  requestsPer10sMax: [
+    "requests in 10 s, those for sockets among them: of one key, cookie, agent or ticket, else of one address",
+    "answered with 429",
+  ],
+  unackedMessagesMax: [
+    "numbered messages of an end that are not acked",
+    "the line is given up, the next hello has another",
+  ],
+} as const satisfies Record<keyof typeof limitValues, readonly [what: string, atTheLimit: string]>;
 
 const closings = {
   ended: ["the session has ended", "nothing: the `ended` message before it says why"],
@@ -80,7 +100,7 @@ export function protocolSections(): string {
     table(
       ["limit", "", "at the limit"],
       Object.entries(limits).map(([name, [what, then]]) => {
-        const value = signallingLimits[name as keyof typeof limits].toLocaleString("en");
+        const value = limitValues[name as keyof typeof limits].toLocaleString("en");
         return [value, what, then];
       }),
     ),

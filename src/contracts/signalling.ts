@@ -18,6 +18,9 @@ export const signallingLimits = {
   silenceMsMax: 15_000,
   messagesPerSecondMax: 50,
   controlMessagesPerSecondMax: 2_000,
+  agentMessagesPerSecondMax: 2_000,
+  bufferedBytesMax: 1024 * 1024,
+  socketsPerSessionMax: 8,
   candidatesPerConnectionMax: 100,
 } as const;
 
@@ -253,21 +256,16 @@ export const fromAgent = z.discriminatedUnion("type", [
 ]);
 export type FromAgent = z.infer<typeof fromAgent>;
 
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("latin1");
+
 /**
  * Input on the control WebSocket is binary: the bytes of input.ts. On the agent link ingest prefixes them with the
- * connection's id: one length byte, the id in ASCII, then the input message.
+ * connection's id: one length byte, the id in ASCII, then the input message. The prefix is made once a connection, since
+ * the encoder would cost more than the rest of the way.
  */
-export function frameControl(connection: string, input: Uint8Array): Uint8Array {
-  const prefix = controlPrefix(connection);
-  const framed = new Uint8Array(prefix.length + input.length);
-  framed.set(prefix);
-  framed.set(input, prefix.length);
-  return framed;
-}
-
-/** What every frame of a connection begins with. */
-export function controlPrefix(connection: string): Uint8Array {
-  const id = new TextEncoder().encode(connection);
+export function controlPrefix(connectionId: string): Uint8Array {
+  const id = encoder.encode(connectionId);
   return Uint8Array.of(id.length, ...id);
 }
 
@@ -276,7 +274,7 @@ export function unframeControl(framed: Uint8Array): { connectionId: string; inpu
   const length = framed[0] ?? 0;
   if (length === 0 || framed.length <= 1 + length) return null;
   return {
-    connectionId: new TextDecoder("latin1").decode(framed.subarray(1, 1 + length)),
+    connectionId: decoder.decode(framed.subarray(1, 1 + length)),
     input: framed.subarray(1 + length),
   };
 }

@@ -21,8 +21,6 @@ import { followSessions } from "./sessions/follow-sessions.js";
 import { renewAwaited } from "./sessions/renew-awaited.js";
 import { Rooms } from "./signalling/rooms.js";
 
-const agentMessagesPerSecondMax = 2_000;
-
 // Less than a stopping process is given.
 const callMsMax = 4_000;
 
@@ -38,9 +36,11 @@ export const streamingConfig = z.strictObject({
   silenceMs: count(signallingLimits.silenceMsMax),
   messagesPerSecond: count(signallingLimits.messagesPerSecondMax),
   controlMessagesPerSecond: count(signallingLimits.controlMessagesPerSecondMax),
-  bufferedBytesMax: count(1024 * 1024).describe("A peer that leaves more than this unread is cut off"),
+  bufferedBytesMax: count(signallingLimits.bufferedBytesMax).describe(
+    "A peer that leaves more than this unread is cut off",
+  ),
   socketsMax: count(20_000),
-  socketsPerSessionMax: count(8).describe("Of one session and kind"),
+  socketsPerSessionMax: count(signallingLimits.socketsPerSessionMax).describe("Of one session and kind"),
   nats: z
     .strictObject({
       ...natsAccess.shape,
@@ -109,7 +109,7 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
     log,
   });
   const links = new AgentLinks({
-    limits: socketLimits(agentMessagesPerSecondMax),
+    limits: socketLimits(signallingLimits.agentMessagesPerSecondMax),
     clock,
     metrics,
     log,
@@ -123,6 +123,7 @@ export async function mountStreaming(server: HttpServer, deps: StreamingDeps): P
     iceServersFor: iceServers,
     newConnectionId: () => cluster.nameConnection(randomBytes(12).toString("base64url")),
     playsElsewhere: async (sessionId) => {
+      if (config.nats === undefined) return false;
       const { answers, whole } = await cluster.playersElsewhere(sessionId);
       return answers.some((players) => players > 0) || (whole ? false : null);
     },

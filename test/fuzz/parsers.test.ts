@@ -13,9 +13,10 @@ import { usableServers } from "../../src/agent/webrtc/ice-servers.js";
 import { parseRtcp } from "../../src/agent/webrtc/rtcp.js";
 import { RtpStream } from "../../src/agent/webrtc/rtp-stream.js";
 import { completeAnswer, readOffer, UnusableOfferError } from "../../src/agent/webrtc/sdp.js";
+import { announcement, linksPage, playersThere, question } from "../../src/contracts/ingest-nodes.js";
 import { decodeInput, encodeInput, InputFormatError, inputBytesMax } from "../../src/contracts/input.js";
 import {
-  frameControl,
+  controlPrefix,
   fromAgent,
   fromPlayer,
   hello,
@@ -41,6 +42,10 @@ describe.each<[string, z.ZodType, readonly z.ZodType[]]>([
   ["an agent's message", fromAgent, [toAgent, fromPlayer]],
   ["ingest's message to an agent", toAgent, [fromAgent, toPlayer]],
   ["ingest's message to a player", toPlayer, [fromPlayer, toAgent]],
+  ["a streaming node's announcement", announcement, [question, toAgent]],
+  ["a question to another node", question, [announcement, fromAgent]],
+  ["another node's list of links", linksPage, [announcement, playersThere]],
+  ["another node's count of players", playersThere, [linksPage]],
   ["the supervisor's message to a session's process", toChild, [fromChild, toAgent]],
   ["a session's process's message", fromChild, [toChild, fromAgent]],
 ])("%s", (_, schema, others) => {
@@ -145,7 +150,7 @@ describe("input", () => {
     const id = fc.string({ minLength: 1, maxLength: 64, unit: "grapheme-ascii" });
     fc.assert(
       fc.property(id, fc.uint8Array({ minLength: 1, maxLength: 64 }), (connectionId, input) => {
-        const framed = unframeControl(frameControl(connectionId, input));
+        const framed = unframeControl(Uint8Array.of(...controlPrefix(connectionId), ...input));
         expect(framed).toEqual({ connectionId, input });
       }),
     );

@@ -13,6 +13,7 @@ interface Schema {
   readonly anyOf?: readonly Schema[];
   readonly oneOf?: readonly Schema[];
   readonly items?: Schema;
+  readonly prefixItems?: readonly Schema[];
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
   readonly propertyNames?: Schema;
@@ -56,6 +57,8 @@ function valuesBy(schema: Schema, context: Context): fc.Arbitrary<unknown> {
     case "object":
       return objects(schema, context);
     case "array":
+      if (schema.prefixItems !== undefined)
+        return fc.tuple(...schema.prefixItems.map((item) => valuesBy(item, context)));
       return fc.array(valuesBy(schema.items ?? {}, context), { maxLength: Math.min(3, schema.maxItems ?? 3) });
     case "string":
       return strings(schema);
@@ -98,6 +101,7 @@ function strings({ minLength = 0, maxLength = 40, pattern, format }: Schema): fc
     "NAME",
     "stun:a.example",
     "turn:a.example:3478",
+    "2026-01-01T00:00:00.000Z",
   ];
   return fc.constantFrom(...examples.filter((example) => new RegExp(pattern, "u").test(example)));
 }

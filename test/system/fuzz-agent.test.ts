@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Random } from "../../sim/kernel/random.js";
-import { frameControl, fromAgent, signallingLimits, toAgent, toPlayer } from "../../src/contracts/signalling.js";
+import { controlPrefix, fromAgent, signallingLimits, toAgent, toPlayer } from "../../src/contracts/signalling.js";
 import { changedBytes, inputMessage } from "../fuzz/bytes.js";
 import { Attacker, again, fuzzSeed } from "../fuzz/messages.js";
 import { Inspected, inspectable } from "../support/inspected.js";
@@ -90,7 +90,7 @@ it(`an ingest that says anything costs the agent nothing, nor a session it does 
     for (let sent = 0; sent < count; ) {
       for (const until = sent + batch; sent < until; ) {
         const message = random.chance(0.15)
-          ? frameControl(victim.controlId, changedBytes(random, inputMessage(random)))
+          ? Buffer.concat([controlPrefix(victim.controlId), changedBytes(random, inputMessage(random))])
           : attacker.message();
         if (Buffer.byteLength(message) > linkBytesMax) continue;
         // By its own goodbye the session would be over, and nothing be tried on it any more.

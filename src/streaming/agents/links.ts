@@ -11,7 +11,6 @@ import type { Log } from "../../platform/log.js";
 import type { LinkId } from "../cluster/presence.js";
 import type { StreamingMetrics } from "../metrics.js";
 import { type OpenSocket, openSocket, type SocketLimits } from "../signalling/socket.js";
-import type { Agents } from "./agents.js";
 
 export type AgentMessage = Exclude<FromAgent, { type: "pong" }>;
 
@@ -33,15 +32,12 @@ interface AgentLink extends LinkId {
   readonly socket: OpenSocket;
 }
 
-export class AgentLinks implements Agents {
+export class AgentLinks {
   readonly #links = new Map<string, AgentLink>();
 
   constructor(private readonly deps: AgentLinksDeps) {}
 
-  linked(vmId: string): boolean {
-    return this.#links.has(vmId);
-  }
-
+  /** False when it was not sent. */
   send(vmId: string, message: ToAgent | Uint8Array): boolean {
     const sent = this.#links.get(vmId)?.socket.send(message) ?? false;
     const { input, relayed } = this.deps.metrics;
