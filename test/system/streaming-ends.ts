@@ -71,7 +71,10 @@ const stream: StreamInfo = {
   pointer: "relative",
 };
 
-/** An agent as ingest sees it: consumes tickets once, hands out resume secrets, lets the newest connection take over. */
+/**
+ * An agent as ingest sees it: consumes tickets once, hands out resume secrets, lets the newest connection take over. Like
+ * the real one it hears only the link it dialled last: an older one that ingest still has is as good as dead.
+ */
 export class TestAgent {
   line!: Line<ToAgent, FromAgent>;
   readonly inputs: Uint8Array[] = [];
@@ -94,13 +97,14 @@ export class TestAgent {
     const url = streamingUrl.replace("http", "ws") + fillPath(streamingSockets.agent, { vmId: this.vmId });
     const authorization = `Bearer ${await this.authenticator.mintAgentToken(this.vmId, 1)}`;
     const socket = new WebSocket(url, { headers: { authorization } });
-    this.line = new Line(socket, toAgent, (bytes) => {
-      const framed = unframeControl(bytes);
+    const line = new Line<ToAgent, FromAgent>(socket, toAgent, (bytes) => {
+      const framed = this.line === line ? unframeControl(bytes) : null;
       if (framed !== null) this.inputs.push(Uint8Array.from(framed.input));
       for (const wake of this.#wake.splice(0)) wake();
     });
+    this.line = line;
     socket.on("message", (bytes: Buffer, isBinary) => {
-      if (!isBinary) this.#hear(toAgent.parse(JSON.parse(bytes.toString())));
+      if (!isBinary && this.line === line) this.#hear(toAgent.parse(JSON.parse(bytes.toString())));
     });
     await once(socket, "open");
   }
