@@ -161,6 +161,11 @@ describe("conventions", () => {
     expect(wrong.map(({ path }) => path)).toStrictEqual([]);
   });
 
+  it("what comes from outside is read by readAs alone: zod's own safeParse throws for some of what can be sent", () => {
+    const wrong = product.filter(({ path, text }) => /\.safeParse\(/.test(text) && path !== "src/contracts/read-as.ts");
+    expect(wrong.map(({ path }) => path)).toStrictEqual([]);
+  });
+
   it("there are no barrels and no grab-bag files", () => {
     const wrong = product.filter(({ path }) => /\/(index|utils?|types|constants|helpers?)\.ts$/.test(path));
     expect(wrong.map(({ path }) => path)).toStrictEqual([]);

@@ -1,6 +1,7 @@
 // The OpenAPI 3.1 document, made from the routes and their zod schemas: it cannot say anything the servers do not do.
 import * as z from "zod";
 import { problemDocument, problemTypes } from "./problems.js";
+import { readAs } from "./read-as.js";
 import { type Route, takesIdempotencyKey } from "./route.js";
 
 type Json = Record<string, unknown>;
@@ -43,7 +44,7 @@ const parametersOf = (schema: z.ZodObject | undefined, where: "path" | "query", 
   Object.entries(schema?.shape ?? {}).map(([name, field]) => ({
     name,
     in: where,
-    required: where === "path" || !(field as z.ZodType).safeParse(undefined).success,
+    required: where === "path" || !readAs(field as z.ZodType, undefined).success,
     schema: schemaOf(field as z.ZodType, "input"),
   }));
 
@@ -112,7 +113,7 @@ function operationOf(route: Route, schemaOf: SchemaOf): Json {
       ? {}
       : {
           requestBody: {
-            required: !route.body.safeParse(undefined).success,
+            required: !readAs(route.body, undefined).success,
             content: { "application/json": { schema: schemaOf(route.body, "input") } },
           },
         }),

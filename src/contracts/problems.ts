@@ -3,6 +3,7 @@
 // A type is named for what the caller does next, not for where the failure arose. `detail` is public and says what to
 // do; internals go to the log. Drivers translate vendor errors at their own edge; HTTP maps problems once.
 import * as z from "zod";
+import { readAs } from "./read-as.js";
 import { quotaLimit } from "./tenants.js";
 
 export const problemTypes = {
@@ -92,7 +93,7 @@ const isProblemType = (name: string): name is ProblemType => Object.hasOwn(probl
 /** The problem another role answered with, to be thrown on as our own. */
 export function problemFromDocument(document: ProblemDocument): Problem {
   const name = document.type.replace("urn:hotseat:problem:", "");
-  const quota = exceeded.safeParse(document);
+  const quota = readAs(exceeded, document);
   return new Problem(isProblemType(name) ? name : "unavailable", document.detail, {
     errors: document.errors,
     ...(quota.success && { quota: quota.data }),

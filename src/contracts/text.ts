@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { readAs } from "./read-as.js";
 
 /**
  * A string that PostgreSQL can keep as text and jsonb: no U+0000, no half of a surrogate pair. Every free text on the
@@ -23,7 +24,7 @@ export const fitted = (given: string, charsMax: number): string =>
 export const anyOf = <V extends string>(one: z.ZodType<V>) =>
   z.union([text(200), z.array(text(200)).max(20)]).transform((given, context): V[] => {
     const values = [given].flat().flatMap((list) => list.split(","));
-    const wrong = values.find((value) => !one.safeParse(value).success);
+    const wrong = values.find((value) => !readAs(one, value).success);
     if (wrong === undefined) return values as V[];
     context.addIssue({ code: "custom", message: `"${wrong}" is not one of its values`, input: given });
     return z.NEVER;

@@ -1,5 +1,6 @@
 // The typed caller of another role's routes. Its problems come through as our own; silence is `unavailable`.
 import { Problem, problemDocument, problemFromDocument } from "../contracts/problems.js";
+import { readAs } from "../contracts/read-as.js";
 import type { Route, RouteAnswer, RouteCall } from "../contracts/route.js";
 
 export interface RouteClient {
@@ -39,13 +40,13 @@ export function createClient(options: {
       }
       const expected = route.responses[response.status];
       if (expected !== undefined) {
-        const parsed = expected.schema.safeParse(body);
+        const parsed = readAs(expected.schema, body);
         if (parsed.success) return { status: response.status, body: parsed.data } as RouteAnswer<R>;
         throw new Problem("unavailable", `The ${route.tag} service answered in an unknown form.`, {
           cause: parsed.error,
         });
       }
-      const problem = problemDocument.safeParse(body);
+      const problem = readAs(problemDocument, body);
       if (problem.success) throw problemFromDocument(problem.data);
       throw new Problem("unavailable", `The ${route.tag} service answered ${response.status}.`);
     },

@@ -1,6 +1,7 @@
 // One configuration a process: parsed once by zod, frozen, every error reported at once with what to set.
 import * as z from "zod";
 import { httpUrl } from "../contracts/http-url.js";
+import { readAs } from "../contracts/read-as.js";
 
 export class ConfigError extends Error {
   override name = "ConfigError";
@@ -8,7 +9,7 @@ export class ConfigError extends Error {
 
 /** @throws ConfigError listing every wrong or missing setting. */
 export function parseConfig<S extends z.ZodType>(schema: S, raw: unknown): Readonly<z.output<S>> {
-  const parsed = schema.safeParse(raw);
+  const parsed = readAs(schema, raw);
   if (parsed.success) return Object.freeze(parsed.data) as Readonly<z.output<S>>;
   const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".") || "(configuration)"}: ${issue.message}`);
   throw new ConfigError(`The configuration is wrong:\n${lines.join("\n")}`);

@@ -14,6 +14,7 @@ import {
 } from "fastify";
 import type * as z from "zod";
 import { Problem } from "../contracts/problems.js";
+import { readAs } from "../contracts/read-as.js";
 import { type Route, type RouteRequest, routeLimits, takesIdempotencyKey } from "../contracts/route.js";
 import { type Authenticator, type Caller, cookieName } from "./auth.js";
 import type { ListenConfig } from "./config.js";
@@ -250,7 +251,7 @@ function boundPort({ app }: HttpServer): number | null {
 
 /** Parses with a contract's schema. @throws Problem invalid-request naming every wrong field. */
 export function parseOr400<S extends z.ZodType>(schema: S, value: unknown, part = "body"): z.output<S> {
-  const parsed = schema.safeParse(value);
+  const parsed = readAs(schema, value);
   if (parsed.success) return parsed.data;
   const errors = parsed.error.issues.flatMap((issue) => flattenIssue(issue, []));
   throw new Problem("invalid-request", `The ${part} is wrong: ${errors[0]?.field || part}: ${errors[0]?.message}`, {
@@ -275,7 +276,7 @@ function flattenIssue(issue: Issue, prefix: PropertyKey[]): { field: string; mes
 function parsePart(schema: z.ZodType | undefined, value: unknown, part: "path" | "query" | "body"): unknown {
   if (schema !== undefined) {
     // A path parameter that cannot be an id names nothing: 404 like any other unknown id.
-    if (part === "path" && !schema.safeParse(value).success)
+    if (part === "path" && !readAs(schema, value).success)
       throw new Problem("not-found", "That id does not have the form of an id.");
     return parseOr400(schema, value, part);
   }

@@ -4,13 +4,14 @@
 // nothing is reserved that could leak: what is gone from the rows is free again, whatever crashed.
 import * as z from "zod";
 import { Problem } from "../contracts/problems.js";
+import { readAs } from "../contracts/read-as.js";
 import { type QuotaLimit, tenantName } from "../contracts/tenants.js";
 
 /** Metrics sum up under this name all tenants that the settings do not name. */
 export const otherTenants = "other";
 
 function nameError(name: string): string | null {
-  const parsed = name === "*" ? null : tenantName.safeParse(name);
+  const parsed = name === "*" ? null : readAs(tenantName, name);
   return parsed?.error?.issues[0]?.message ?? null;
 }
 

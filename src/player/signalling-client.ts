@@ -5,6 +5,7 @@
 // through all sockets that resume it: said while there is none, it is said by the next. It does not decide what a
 // message means, nor when to give up: its owner does.
 import { acknowledge, hear, type LineEnd, type LineState, openLineEnd, say, unackedOf } from "../contracts/line.js";
+import { readAs } from "../contracts/read-as.js";
 import {
   closeCodes,
   type FromPlayer,
@@ -238,7 +239,7 @@ export class SignallingClient {
 function parse(data: unknown): ToPlayer | null {
   if (typeof data !== "string" || data.length > signallingLimits.messageBytesMax) return null;
   try {
-    const parsed = toPlayer.safeParse(JSON.parse(data));
+    const parsed = readAs(toPlayer, JSON.parse(data));
     return parsed.success ? parsed.data : null;
   } catch {
     return null;

@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { vmEvent } from "../contracts/events.js";
 import { orchestratorRoutes } from "../contracts/orchestrator.js";
+import { readAs } from "../contracts/read-as.js";
 import { backoffMs, type Clock } from "../platform/clock.js";
 import type { Log } from "../platform/log.js";
 import { readFeed } from "../platform/sse.js";
@@ -79,7 +80,7 @@ async function followOnce(deps: FollowerDeps, signal: AbortSignal, onOpen: () =>
 }
 
 async function look({ store, service, log }: FollowerDeps, data: unknown): Promise<void> {
-  const event = vmEvent.safeParse(data);
+  const event = readAs(vmEvent, data);
   if (!event.success) return log.warn({ err: event.error }, "an event of unknown form is passed over");
   if (event.data.type !== "SessionAssigned" && event.data.type !== "SessionReleased") return;
   const { sessionId, vmId } = event.data.data;

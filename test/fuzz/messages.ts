@@ -21,6 +21,7 @@ const stockSize = 80;
 const strange: readonly Json[] = [
   ...[null, true, false, "", " ", 0, -1, 0.5, 1e308, 2 ** 53, [], {}, [[]], "\u0000", "\ud800", "%s%n", "../..", "𝕏"],
   { toString: 1, constructor: null, length: -1 },
+  { length: { toString: 1 }, size: { toString: 1 } },
   { type: "hello" },
   "x".repeat(3_000),
 ];

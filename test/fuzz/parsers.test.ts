@@ -15,6 +15,7 @@ import { RtpStream } from "../../src/agent/webrtc/rtp-stream.js";
 import { completeAnswer, readOffer, UnusableOfferError } from "../../src/agent/webrtc/sdp.js";
 import { announcement, linksPage, playersThere, question } from "../../src/contracts/ingest-nodes.js";
 import { decodeInput, encodeInput, InputFormatError, inputBytesMax } from "../../src/contracts/input.js";
+import { readAs } from "../../src/contracts/read-as.js";
 import {
   controlPrefix,
   fromAgent,
@@ -60,7 +61,7 @@ describe.each<[string, z.ZodType, readonly z.ZodType[]]>([
         expect(error).toBeInstanceOf(SyntaxError);
         continue;
       }
-      const parsed = schema.safeParse(value);
+      const parsed = readAs(schema, value);
       if (parsed.success) {
         read++;
         expect(schema.parse(parsed.data)).toEqual(parsed.data);
@@ -110,9 +111,9 @@ describe("the rules of signalling", () => {
 
   /** As rooms.ts hands it on: parsed, and from whom. */
   function incomingOf(value: unknown): Incoming | null {
-    const said = fromPlayer.safeParse(value).data;
+    const said = readAs(fromPlayer, value).data;
     if (said !== undefined) return { type: "player", message: said };
-    const message = fromAgent.safeParse(value).data;
+    const message = readAs(fromAgent, value).data;
     if (message === undefined || !("connectionId" in message)) return null;
     return { type: "agent", vmId: "vm-1", message };
   }
@@ -302,7 +303,7 @@ describe("ICE servers", () => {
   it(`in a settings file are taken as they are or refused, whatever stands there (${again})`, () => {
     const attacker = new Attacker({ expected: iceServersConfig, others: [] });
     for (let i = 0; i < tries; i++) {
-      const parsed = iceServersConfig.safeParse(attacker.value());
+      const parsed = readAs(iceServersConfig, attacker.value());
       if (!parsed.success) continue;
       expect(() => iceServersConfig.parse(parsed.data)).not.toThrow();
     }

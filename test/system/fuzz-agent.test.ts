@@ -72,7 +72,10 @@ async function connect({ sessionId, connectionId }: { sessionId: string; connect
   return page;
 }
 
-it(`an ingest that says anything costs the agent nothing, nor a session it does not name (${again})`, async () => {
+it(`an ingest that says anything costs the agent nothing, nor a session it does not name (${again})`, () =>
+  inside.whileItLives(sayAnything()));
+
+async function sayAnything(): Promise<void> {
   controlPlane.seats = [smallSeat(healthy.sessionId), smallSeat(victim.sessionId)];
   const resume = await joined(healthy.sessionId, healthy.connectionId);
   const victims = await joined(victim.sessionId, victim.connectionId);
@@ -131,4 +134,4 @@ it(`an ingest that says anything costs the agent nothing, nor a session it does 
   await controlPlane.until(() => controlPlane.links > 1);
   expect(await joined(healthy.sessionId, healthy.connectionId, { resume })).toBe(resume);
   await page.pictureGoesOn();
-});
+}

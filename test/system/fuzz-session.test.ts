@@ -129,10 +129,10 @@ it.each(["input", "state"] as const)(`a session goes on whatever comes on its %s
       await page.pictureGoesOn(1);
     }
   };
-  await attack(messages.early);
+  await inside.whileItLives(attack(messages.early));
   await page.pictureGoesOn();
   const early = await inside.look();
-  await attack(messages.late);
+  await inside.whileItLives(attack(messages.late));
   await page.pictureGoesOn();
   const late = await inside.look();
   console.log(again, label, { grownBytes: late.heldBytes - early.heldBytes, rtpPackets: page.rtpPackets });

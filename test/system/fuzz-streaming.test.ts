@@ -142,7 +142,9 @@ async function openSockets(): Promise<Record<string, number>> {
 }
 
 /** Everything the issue asks of one socket under attack. */
-async function survives(
+const survives = (...attack: Parameters<typeof endure>) => inside.whileItLives(endure(...attack));
+
+async function endure(
   count: { readonly early: number; readonly late: number },
   attacker: { message(): Fuzzed },
   target: Parameters<typeof bombard>[0]["target"],

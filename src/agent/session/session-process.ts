@@ -6,6 +6,7 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bitrateKbpsFloor, bitrateKbpsLeast, type Capabilities, type VideoMode } from "../../contracts/catalog.js";
+import { readAs } from "../../contracts/read-as.js";
 import { fitted } from "../../contracts/text.js";
 import { probe } from "../encode/probe.js";
 import type { RateStep } from "../encode/rate-steps.js";
@@ -55,7 +56,7 @@ export class SessionProcess {
 
   /** Acts on what the supervisor says; on what the protocol does not know it does not: that must not cost the session. */
   receive(raw: unknown): void {
-    const message = toChild.safeParse(raw).data;
+    const message = readAs(toChild, raw).data;
     if (message === undefined) return;
     switch (message.type) {
       case "probe":

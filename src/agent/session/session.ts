@@ -5,6 +5,7 @@
 // plays. A connection that never comes up, or falls silent, is given up (liveness.ts). Offers that cannot be answered
 // are refused, not fatal.
 import { seqOf } from "../../contracts/input.js";
+import { readAs } from "../../contracts/read-as.js";
 import type { IceServer } from "../../contracts/session.js";
 import { type IceCandidate, sdp } from "../../contracts/signalling.js";
 import type { GameSource } from "../games/game-source.js";
@@ -109,7 +110,7 @@ export class Session {
       link = this.#link(connectionId, iceServers);
       connection.link = link;
       const answer = link.peer.accept(offered);
-      if (!sdp.safeParse(answer).success) throw new UnusableOfferError("the answer to this offer would be too long");
+      if (!readAs(sdp, answer).success) throw new UnusableOfferError("the answer to this offer would be too long");
       this.#options.tell({ type: "answer", connectionId, sdp: answer, ...(number !== undefined && { to: number }) });
     } catch (error) {
       if (link !== null) this.#retire(link);

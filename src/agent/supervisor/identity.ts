@@ -8,6 +8,7 @@
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { agentRoutes } from "../../contracts/agents.js";
 import { Problem, problemDocument, problemFromDocument } from "../../contracts/problems.js";
+import { readAs } from "../../contracts/read-as.js";
 import { createClient, fillPath } from "../../platform/client.js";
 import type { Log } from "../../platform/log.js";
 import { retry } from "./retry.js";
@@ -170,6 +171,6 @@ async function renewByProof(context: IdentityContext, privateKey: CryptoKey): Pr
     throw new Problem("unavailable", "The orchestrator does not answer.", { cause });
   }
   if (ok) return route.responses[200].schema.parse(body);
-  const problem = problemDocument.safeParse(body);
+  const problem = readAs(problemDocument, body);
   throw problem.success ? problemFromDocument(problem.data) : new Problem("unavailable");
 }

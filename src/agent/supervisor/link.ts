@@ -7,6 +7,7 @@
 // of each link, and dropped: an ingest newer than this agent may say more than it knows. So are our own, lest what one
 // session's process says close the link for all of them.
 import { WebSocket } from "ws";
+import { readAs } from "../../contracts/read-as.js";
 import {
   type FromAgent,
   fromAgent,
@@ -85,7 +86,7 @@ export class AgentLink {
       return;
     }
     const text = JSON.stringify(message);
-    const wrong = fromAgent.safeParse(message).error ?? tooLong(text);
+    const wrong = readAs(fromAgent, message).error ?? tooLong(text);
     if (wrong === null) socket.send(text);
     else this.context.log.error({ err: wrong, type: message.type }, "this is no message for ingest: it is not sent");
   }
@@ -182,7 +183,7 @@ export class AgentLink {
       if (control !== null) receiveControl(control.connectionId, control.input);
       return;
     }
-    const message = toAgent.safeParse(parseJson(bytes.toString("utf8")));
+    const message = readAs(toAgent, parseJson(bytes.toString("utf8")));
     if (!message.success) unknown(message.error);
     else if (message.data.type === "ping") this.#write(socket, { type: "pong" });
     else receive(message.data);

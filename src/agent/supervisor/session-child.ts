@@ -8,6 +8,7 @@
 // a room of its own (room.ts).
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { readAs } from "../../contracts/read-as.js";
 import { killedBy } from "../../platform/child-process.js";
 import type { Log } from "../../platform/log.js";
 import { type FromChild, fromChild, inRoom, type ToChildInput } from "../session/protocol.js";
@@ -99,7 +100,7 @@ export class SessionChild {
   }
 
   #receive(raw: unknown): void {
-    const message = fromChild.safeParse(raw);
+    const message = readAs(fromChild, raw);
     if (!message.success) {
       this.log.error({ err: message.error, pid: this.pid }, "a session's process says what the protocol does not know");
       return;

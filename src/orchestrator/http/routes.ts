@@ -3,6 +3,7 @@
 import { type ProviderId, type RegionId, regionId } from "../../contracts/catalog.js";
 import { type Assignment, orchestratorRoutes as routes } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
+import { readAs } from "../../contracts/read-as.js";
 import type { Caller } from "../../platform/auth.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Database } from "../../platform/database.js";
@@ -201,7 +202,7 @@ function serveReadings(server: HttpServer, deps: RoutesDeps): void {
 }
 
 function knownRegion(text: string): RegionId {
-  const region = regionId.safeParse(text);
+  const region = readAs(regionId, text);
   if (region.success) return region.data;
   throw new Problem("not-found", `There is no region ${text}.`);
 }

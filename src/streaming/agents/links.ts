@@ -5,6 +5,7 @@
 // different nodes is the newest, the nodes agree on (cluster/presence.ts). Nothing is queued here: what a link does not
 // take, the connections hold until it is back (signalling/relay.ts).
 import type { WebSocket } from "ws";
+import { readAs } from "../../contracts/read-as.js";
 import { closeCodes, type FromAgent, fromAgent, type ToAgent } from "../../contracts/signalling.js";
 import type { Clock } from "../../platform/clock.js";
 import type { Log } from "../../platform/log.js";
@@ -105,7 +106,7 @@ export class AgentLinks {
 
 function parse(text: string): FromAgent | null {
   try {
-    return fromAgent.safeParse(JSON.parse(text)).data ?? null;
+    return readAs(fromAgent, JSON.parse(text)).data ?? null;
   } catch (error) {
     if (error instanceof SyntaxError) return null;
     throw error;

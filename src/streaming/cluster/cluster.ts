@@ -17,6 +17,7 @@ import {
 } from "../../contracts/ingest-nodes.js";
 import { inputBytesMax } from "../../contracts/input.js";
 import { vmId as vmIdSchema } from "../../contracts/orchestrator.js";
+import { readAs } from "../../contracts/read-as.js";
 import type { Session } from "../../contracts/session.js";
 import { fromAgent, type ToAgent, toAgent, unframeControl } from "../../contracts/signalling.js";
 import { type StreamStatus, streamStatus } from "../../contracts/streaming.js";
@@ -123,8 +124,7 @@ export class Cluster implements Agents, LinkListener, Disposable {
     }
     const at = message.connectionId.split(".", 1)[0]!;
     if (at === this.deps.nodeId) this.deps.players.agentAnswered(vmId, message);
-    else if (nodeIdSchema.safeParse(at).success)
-      this.#publish("player", this.#at(at, `player.${vmId}`), encode(message));
+    else if (readAs(nodeIdSchema, at).success) this.#publish("player", this.#at(at, `player.${vmId}`), encode(message));
   }
 
   /** What the other nodes know of the session's players. */
@@ -228,7 +228,7 @@ export class Cluster implements Agents, LinkListener, Disposable {
   }
 
   #read<T>(schema: z.ZodType<T>, bytes: Uint8Array): T | null {
-    const read = schema.safeParse(decode(bytes));
+    const read = readAs(schema, decode(bytes));
     if (read.success) return read.data;
     this.deps.metrics.nodeDropped.inc({ reason: "malformed" });
     this.deps.log.warn({ err: read.error }, "another node sent what this one does not know");
@@ -236,7 +236,7 @@ export class Cluster implements Agents, LinkListener, Disposable {
   }
 
   #hearAnnouncement(nodeId: string, bytes: Uint8Array): void {
-    if (!nodeIdSchema.safeParse(nodeId).success) return;
+    if (!readAs(nodeIdSchema, nodeId).success) return;
     const said = this.#read(announcement, bytes);
     if (said === null) return;
     const known = this.#presence.nodes().length;
@@ -288,7 +288,7 @@ export class Cluster implements Agents, LinkListener, Disposable {
 
   #hearForPlayer(vmId: string, bytes: Uint8Array): void {
     const message = this.#read(fromAgent, bytes);
-    if (message === null || !("connectionId" in message) || !vmIdSchema.safeParse(vmId).success) return;
+    if (message === null || !("connectionId" in message) || !readAs(vmIdSchema, vmId).success) return;
     this.#count("in", "player");
     this.deps.players.agentAnswered(vmId, message);
   }

@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { sessionId } from "../../contracts/orchestrator.js";
 import { Problem } from "../../contracts/problems.js";
+import { readAs } from "../../contracts/read-as.js";
 import { type IceServer, type Session, sessionRoutes } from "../../contracts/session.js";
 import { closeCodes, protocolVersions, versionHeader } from "../../contracts/signalling.js";
 import { dialledAtHeader, streamingRoutes, streamingSockets } from "../../contracts/streaming.js";
@@ -68,7 +69,7 @@ export function serveStreaming(server: HttpServer, deps: StreamingRoutesDeps): v
 function serveSockets({ app }: HttpServer, { rooms, links, clock }: StreamingRoutesDeps): void {
   for (const channel of ["signalling", "control"] as const)
     app.get<{ Params: { sessionId: string } }>(streamingSockets[channel], { websocket: true }, (socket, request) => {
-      const id = sessionId.safeParse(request.params.sessionId);
+      const id = readAs(sessionId, request.params.sessionId);
       if (id.success) rooms.enter(id.data, channel, socket);
       else socket.close(closeCodes.notFound, "That id does not have the form of an id.");
     });

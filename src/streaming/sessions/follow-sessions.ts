@@ -2,6 +2,7 @@
 //
 // The feed is not durable: each time it opens, `onOpen` tells the owner to read its open sessions again.
 import { setTimeout as sleep } from "node:timers/promises";
+import { readAs } from "../../contracts/read-as.js";
 import { type Session, session, sessionRoutes } from "../../contracts/session.js";
 import { backoffMs } from "../../platform/clock.js";
 import type { Log } from "../../platform/log.js";
@@ -32,7 +33,7 @@ export async function followSessions(deps: FollowSessionsDeps, signal: AbortSign
         },
       });
       for await (const { data } of feed) {
-        const changed = session.safeParse(data);
+        const changed = readAs(session, data);
         if (changed.success) onSession(changed.data);
         else log.warn({ err: changed.error }, "a session of unknown form is passed over");
       }

@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import type { WebSocket } from "ws";
 import { inputBytesMax } from "../../contracts/input.js";
 import { Problem } from "../../contracts/problems.js";
+import { readAs } from "../../contracts/read-as.js";
 import { type IceServer, type Session, sessionRoutes } from "../../contracts/session.js";
 import {
   closeCodes,
@@ -197,13 +198,13 @@ export class Rooms implements Disposable {
   #hearText(player: Player, text: string): void {
     const json = parseJson(text);
     if (player.connection.phase === "awaiting-hello") {
-      const said = hello.safeParse(json);
+      const said = readAs(hello, json);
       const refused = unspokenVersion(json);
       if (refused !== null) this.#refuse(player, "unsupportedVersion", refused);
       else if (said.success) this.#hearHello(player, said.data);
       else this.#refuse(player, "badMessage", "Say hello first, with a ticket or a resume secret.");
     } else {
-      const message = fromPlayer.safeParse(json);
+      const message = readAs(fromPlayer, json);
       if (message.success) this.#happen(player, { type: "player", message: message.data });
       else this.#refuse(player, "badMessage", "That is not a message of the protocol.");
     }
@@ -317,7 +318,7 @@ export class Rooms implements Disposable {
 /** Why a hello of that version is refused; null: it is not, as far as its version goes. */
 function unspokenVersion(json: unknown): string | null {
   const { oldest, newest } = protocolVersions;
-  const said = helloVersion.safeParse(json);
+  const said = readAs(helloVersion, json);
   if (!said.success || (said.data.version >= oldest && said.data.version <= newest)) return null;
   return `Versions ${oldest} to ${newest} are spoken here, not ${said.data.version}: load the player anew.`;
 }

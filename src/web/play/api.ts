@@ -1,5 +1,6 @@
 // Calls of the server's HTTP surface with the page's cookie, typed by the contracts' routes.
 import { type ProblemDocument, problemDocument } from "../../contracts/problems.js";
+import { readAs } from "../../contracts/read-as.js";
 import type { Route, RouteAnswer, RouteCall } from "../../contracts/route.js";
 
 const answerMsMax = 20_000;
@@ -37,9 +38,10 @@ export async function call<R extends Route>(
     signal?.throwIfAborted();
     throw new ApiFailure(null, cause);
   }
-  const parsed = route.responses[response.status]?.schema.safeParse(answer);
+  const expected = route.responses[response.status];
+  const parsed = expected && readAs(expected.schema, answer);
   if (parsed?.success) return { status: response.status, body: parsed.data } as RouteAnswer<R>;
-  const problem = problemDocument.safeParse(answer);
+  const problem = readAs(problemDocument, answer);
   throw new ApiFailure(problem.success ? problem.data : null, parsed?.error);
 }
 

@@ -2,6 +2,7 @@
 
 import type { RegionCapacity } from "../../contracts/capacity.js";
 import { type GameSummary, type RegionId, regionId, type VideoMode } from "../../contracts/catalog.js";
+import { readAs } from "../../contracts/read-as.js";
 import { artwork } from "./artwork.js";
 import { byId, el } from "./element.js";
 import { icon } from "./icons.js";
@@ -32,7 +33,7 @@ export class LobbyView {
   /** What is chosen beside the game. */
   get choice(): Choice {
     const chosen = new FormData(this.#choices);
-    const region = regionId.safeParse(chosen.get("region"));
+    const region = readAs(regionId, chosen.get("region"));
     return {
       cap: caps.find((cap) => wordsForMode(cap) === chosen.get("quality")),
       region: region.success ? region.data : undefined,

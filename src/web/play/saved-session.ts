@@ -3,6 +3,7 @@
 import * as z from "zod";
 import { gameSummary } from "../../contracts/catalog.js";
 import { sessionId } from "../../contracts/orchestrator.js";
+import { readAs } from "../../contracts/read-as.js";
 import { streamUrls } from "../../contracts/session.js";
 
 const savedSession = z.object({
@@ -22,7 +23,7 @@ export function saveSession(saved: SavedSession): void {
 /** Null when there is none, or when an older page wrote it. */
 export function loadSession(): SavedSession | null {
   try {
-    const parsed = savedSession.safeParse(JSON.parse(sessionStorage.getItem(key) ?? "null"));
+    const parsed = readAs(savedSession, JSON.parse(sessionStorage.getItem(key) ?? "null"));
     return parsed.success ? parsed.data : null;
   } catch {
     return null;
