@@ -25,7 +25,7 @@ const echo = route({
   params: z.object({ sessionId: z.string().max(8) }),
   body: z.strictObject({
     cap: z.strictObject({ width: z.int() }),
-    pick: z.union([z.strictObject({ a: z.int() }), z.strictObject({ b: z.string() })]).optional(),
+    pick: z.union([z.strictObject({ a: z.int() }), z.strictObject({ b: z.string().max(8) })]).optional(),
   }),
   responses: { 200: { description: "It", schema: z.object({ width: z.int() }) } },
 });
@@ -116,6 +116,11 @@ describe("the HTTP edge", () => {
       "cap.width",
       "pick.a",
     ]);
+  });
+
+  it("refuses what cannot be measured like anything else that is wrong", async () => {
+    const body = '{"cap":{"width":4},"pick":{"b":{"length":{"toString":1}}}}';
+    expect((await post("/echo/s1", body, operator())).status).toBe(400);
   });
 
   it("tells broken JSON, a missing body, another media type and an oversize body apart", async () => {

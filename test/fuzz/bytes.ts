@@ -56,3 +56,10 @@ export function rtcpPacket(random: Random): Buffer {
   if (packet.length >= 20 && type === 206 && format === 15) packet.write("REMB", 12, "latin1");
   return packet;
 }
+
+/** Of one packet of the stream 1 (RFC 4585 §6.2.1). */
+export function nackOf(sequence: number): Buffer {
+  const packet = Buffer.from("81cd0003000000090000000100000000", "hex");
+  packet.writeUInt16BE(sequence & 0xffff, 12);
+  return packet;
+}

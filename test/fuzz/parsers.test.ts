@@ -29,7 +29,8 @@ import {
 import { iceServersConfig } from "../../src/streaming/ice/ice-servers.js";
 import { openConnection } from "../../src/streaming/signalling/connection.js";
 import { type Incoming, relay, type Surroundings } from "../../src/streaming/signalling/relay.js";
-import { changedBytes, inputMessage, rtcpPacket } from "./bytes.js";
+import { joined as joinedByAgent } from "../../src/streaming/signalling/relay-fixture.js";
+import { changedBytes, inputMessage, nackOf, rtcpPacket } from "./bytes.js";
 import { Attacker, again, fuzzSeed } from "./messages.js";
 
 const tries = 800;
@@ -81,24 +82,25 @@ describe("the rules of signalling", () => {
     const random = new Random(fuzzSeed, "relay");
     const player = new Attacker({ expected: fromPlayer, others: [] });
     const agent = new Attacker({ expected: fromAgent, others: [], known: { connectionId: [connectionId] } });
-    const start = (channel: "signalling" | "control") => {
+    const start = (channel: "signalling" | "control", accepted: boolean) => {
       const session = { sessionId, vmId: "vm-1", end: null, version: 1, status: "READY", queue: null };
       const door = { type: "admitted", proof: { jti: "t", expiresAt: 9 }, session } as unknown as Incoming;
-      return [{ type: "hello" } as const, door].reduce(
+      return [{ type: "hello" } as const, door, ...(accepted ? [joinedByAgent()] : [])].reduce(
         (connection, incoming) => relay(connection, incoming, around).connection,
         openConnection({ sessionId, connectionId, channel }),
       );
     };
-    let connection = start("signalling");
+    let connection = start("signalling", false);
     let joined = 0;
     for (let i = 0; i < tries; i++) {
-      if (connection.phase === "closed" || random.chance(0.01))
-        connection = start(random.chance(0.8) ? "signalling" : "control");
+      // An agent's answer comes too rarely by chance: in the second half every connection begins with one.
+      if (connection.phase === "closed" || random.chance(0.01) || i === tries / 2)
+        connection = start(random.chance(0.8) ? "signalling" : "control", i >= tries / 2);
       const incoming = incomingOf(random.chance(0.5) ? player.value() : agent.value());
       if (incoming === null) continue;
+      if (connection.phase === "joined") joined++;
       const step = relay(connection, incoming, around);
       connection = step.connection;
-      if (connection.phase === "joined") joined++;
       expect(connection.candidates.length).toBeLessThanOrEqual(signallingLimits.candidatesPerConnectionMax);
       expect(connection.agentCandidates.length).toBeLessThanOrEqual(signallingLimits.candidatesPerConnectionMax);
       for (const item of step.outgoing) {
@@ -106,6 +108,7 @@ describe("the rules of signalling", () => {
         else if (item.to === "player" && "message" in item) toPlayer.parse(item.message);
       }
     }
+    // Of 2,000 seeds: 80 to 236.
     expect(joined).toBeGreaterThan(40);
   });
 
@@ -174,17 +177,19 @@ describe("feedback of a browser", () => {
     const bounds = { kbpsMin: 1_000, kbpsMax: 15_000 };
     const estimate = new BandwidthEstimate(bounds.kbpsMax, bounds);
     const sent = new SentPackets();
-    let resent = 0;
+    let sentPackets = 0;
+    let resentPackets = 0;
+    const rtx = { ssrc: 2, payloadType: 109 };
     const stream = new RtpStream({
       ssrc: 1,
       payloadType: 108,
       clockRate: 90_000,
       cname: "c",
       extensions: { playoutDelay: 5, transportSequence: 4 },
-      rtx: { ssrc: 2, payloadType: 109 },
+      rtx,
       sent,
       firstSequence: 0,
-      send: () => resent++,
+      send: (packet) => (packet.readUInt32BE(8) === rtx.ssrc ? resentPackets++ : sentPackets++),
     });
     const unit = Buffer.alloc(9_000, 7);
     unit.set([0, 0, 0, 1, 0x65]);
@@ -196,6 +201,8 @@ describe("feedback of a browser", () => {
       const parts = Array.from({ length: random.whole(1, 3) }, () =>
         random.chance(0.6) ? rtcpPacket(random) : changedBytes(random, rtcpPacket(random)),
       );
+      // By chance hardly any NACK names what has been sent.
+      if (random.chance(0.2)) parts.unshift(nackOf(sentPackets - 1));
       for (const feedback of parseRtcp(Buffer.concat(parts))) {
         heard++;
         if (feedback.type === "transport") estimate.update(sent.match(feedback), nowMs, roundTripMs);
@@ -206,8 +213,9 @@ describe("feedback of a browser", () => {
         expect(estimate.kbps).toBeLessThanOrEqual(bounds.kbpsMax);
       }
     }
-    expect(heard).toBeGreaterThan(tries);
-    expect(resent).toBeGreaterThan(tries);
+    // Of 1,000 seeds: 1,013 to 1,300, and 141 to 270.
+    expect(heard).toBeGreaterThan(tries / 2);
+    expect(resentPackets).toBeGreaterThan(tries / 20);
   });
 
   it("that tells of more packets than are remembered is left out: 40 bytes must not cost 65,535 steps", () => {

@@ -184,7 +184,8 @@ async function endure(
     stop.abort();
   }
   const rounds = await playing;
-  expect(rounds).toBeGreaterThan(50);
+  // 103 to 209 measured; a slow machine may lose most of them.
+  expect(rounds).toBeGreaterThan(20);
   expect(role.exitCode).toBeNull();
   expect(late.heldBytes - early.heldBytes, `bytes held after ${again}`).toBeLessThan(growthBytesMax);
   for (const kind of ["TCPSocketWrap", "Timeout", "TCPServerWrap"])
