@@ -20,7 +20,7 @@ await using hotseat = await startUp();
 await using browser = await openBrowser();
 await play(browser.page, hotseat.link, { quality: "720p60" });
 
-const { times, lost, picture, contrast } = await keyFlips(browser.page, flips);
+const { times, lost, picture, fps, contrast } = await keyFlips(browser.page, flips);
 const { session } = await reportedLatency(hotseat, (latency) => latency.session.inputs >= times.length);
 const pixels = spread(times);
 const receipts = session.stages.total!;
@@ -37,5 +37,6 @@ report({
   presses: times.length,
   lost,
   picture,
+  fps: round(fps),
   contrast: round(contrast),
 });

@@ -9,6 +9,8 @@ export interface KeyFlips {
   /** Never seen within a second. */
   readonly lost: number;
   readonly picture: string;
+  /** Frames that came, a second, all the while. */
+  readonly fps: number;
   /** Of a held and a free cap, of 255. */
   readonly contrast: number;
 }
@@ -62,6 +64,8 @@ async function flipInPage({ count, rect }: { count: number; rect: typeof capRect
   press(false);
   await settle(300);
   const middle = (dark + bright) / 2;
+  const came = () => ({ frames: video.getVideoPlaybackQuality().totalVideoFrames, ms: performance.now() });
+  const before = came();
   const times: number[] = [];
   let lost = 0;
   for (let i = 0; i < count; i++) {
@@ -81,5 +85,7 @@ async function flipInPage({ count, rect }: { count: number; rect: typeof capRect
       }
     }
   }
-  return { dark, bright, times, lost, picture: `${video.videoWidth}x${video.videoHeight}` };
+  const after = came();
+  const fps = ((after.frames - before.frames) * 1000) / (after.ms - before.ms);
+  return { dark, bright, times, lost, picture: `${video.videoWidth}x${video.videoHeight}`, fps };
 }

@@ -29,9 +29,10 @@ export function paintBackground(width: number, height: number): Uint8Array {
   const luma = paintHalf(picture, width, height);
   spreadLuma(picture, luma, width, height);
   const surface = new Surface(width, height);
-  surface.target(picture);
+  surface.restore(picture, 0, height);
   scatterStars(surface);
   paintStrip(surface);
+  surface.copyTo(picture);
   return picture;
 }
 

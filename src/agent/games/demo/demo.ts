@@ -94,10 +94,10 @@ export class DemoGame implements GameSource {
   draw(picture: Uint8Array, nowMs: number): void {
     const lit = this.#lit(nowMs);
     this.#advance(nowMs);
-    this.#stage.surface.target(picture);
     const lead = this.world.phase === "paused" ? 0 : this.#owedMs / 1000;
     drawScene(this.#stage, this.world, this.#effects, lead, nowMs);
     this.#hud.draw(this.world, lit, nowMs);
+    this.#stage.surface.copyTo(picture);
   }
 
   sound(samples: Int16Array): void {

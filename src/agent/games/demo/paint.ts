@@ -70,21 +70,17 @@ export function makeSprite(extent: Extent, scale: number, shader: Shader): Sprit
 
 /** Of each sample of four: alpha, luma, and the two colour differences. */
 function lumaPlane(samples: Float32Array, width: number, height: number): SpritePlane {
-  const fade = new Int16Array(width * height);
-  const add = new Int32Array(width * height);
-  for (let i = 0, at = 0; i < fade.length; i++, at += 4) {
-    fade[i] = Math.round(-256 * samples[at]!);
-    add[i] = Math.round(-16 * fade[i]! + 256 * 219 * samples[at + 1]!);
+  const plane = new PlanePaint(width, height);
+  for (let i = 0, at = 0; i < width * height; i++, at += 4) {
+    plane.put(i, samples[at]!, 16, 219 * samples[at + 1]!);
   }
-  return withSpans({ width, height, fade, add });
+  return plane.finish();
 }
 
 function chromaPlanes(samples: Float32Array, width: number, height: number, shiftX: number, shiftY: number) {
   const chromaWidth = (width + shiftX + 1) >> 1;
   const chromaHeight = (height + shiftY + 1) >> 1;
-  const fade = new Int16Array(chromaWidth * chromaHeight);
-  const addU = new Int32Array(fade.length);
-  const addV = new Int32Array(fade.length);
+  const [planeU, planeV] = [new PlanePaint(chromaWidth, chromaHeight), new PlanePaint(chromaWidth, chromaHeight)];
   for (let row = 0, i = 0; row < chromaHeight; row++) {
     const top = Math.max(0, 2 * row - shiftY);
     const bottom = Math.min(height, 2 * row - shiftY + 2);
@@ -102,29 +98,53 @@ function chromaPlanes(samples: Float32Array, width: number, height: number, shif
           v += samples[at + 3]!;
         }
       }
-      fade[i] = Math.round(-64 * alpha);
-      addU[i] = Math.round(-128 * fade[i]! + 64 * 224 * u);
-      addV[i] = Math.round(-128 * fade[i]! + 64 * 224 * v);
+      planeU.put(i, alpha / 4, 128, 56 * u);
+      planeV.put(i, alpha / 4, 128, 56 * v);
     }
   }
-  const size = { width: chromaWidth, height: chromaHeight, fade };
-  return { u: withSpans({ ...size, add: addU }), v: withSpans({ ...size, add: addV }) };
+  return { u: planeU.finish(), v: planeV.finish() };
 }
 
-/** Paint too faint to change one code in the plane is dropped, and rows are cut to what remains. */
-function withSpans(plane: Omit<SpritePlane, "first" | "last">): SpritePlane {
-  const { width, height, fade, add } = plane;
-  const first = new Int16Array(height).fill(width);
-  const last = new Int16Array(height);
-  for (let row = 0; row < height; row++) {
-    for (let column = 0; column < width; column++) {
-      const i = row * width + column;
-      if (fade[i] === 0 && Math.abs(add[i]!) < 128) continue;
-      first[row] = Math.min(first[row]!, column);
-      last[row] = column + 1;
-    }
+const fadeUnits = 256;
+const addUnits = 64;
+
+class PlanePaint {
+  readonly #width: number;
+  readonly #height: number;
+  readonly #paint: Int16Array;
+
+  constructor(width: number, height: number) {
+    this.#width = width;
+    this.#height = height;
+    this.#paint = new Int16Array(2 * width * height);
   }
-  return { ...plane, first, last };
+
+  /** A pixel's paint: `zero` is the code of no light, `codes` how many more it adds. */
+  put(i: number, alpha: number, zero: number, codes: number): void {
+    const fade = Math.round(-fadeUnits * alpha);
+    const add = Math.round(addUnits * (codes - (zero * fade) / fadeUnits));
+    this.#paint[2 * i] = fade;
+    this.#paint[2 * i + 1] = Math.max(-32_768, Math.min(32_767, add));
+  }
+
+  /** Paint too faint to change one code in the plane is dropped, and rows are cut to what remains. */
+  finish(): SpritePlane {
+    const [width, height, paint] = [this.#width, this.#height, this.#paint];
+    const spans = new Int16Array(2 * height);
+    for (let row = 0; row < height; row++) {
+      let first = width;
+      let last = 0;
+      for (let column = 0; column < width; column++) {
+        const i = 2 * (row * width + column);
+        if (paint[i] === 0 && Math.abs(paint[i + 1]!) < addUnits / 2) continue;
+        first = Math.min(first, column);
+        last = column + 1;
+      }
+      spans[2 * row] = first;
+      spans[2 * row + 1] = last;
+    }
+    return { width, height, paint, spans };
+  }
 }
 
 /** How much of a pixel a shape covers, from the pixel's signed distance to its edge. */

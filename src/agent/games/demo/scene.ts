@@ -20,7 +20,8 @@ export function drawScene(stage: Stage, world: World, effects: Effects, lead: nu
   const { surface, background, sprites } = stage;
   const sx = surface.width / field.width;
   const sy = surface.height / field.height;
-  surface.restore(background, 0, surface.height);
+  const strip = Math.round((stripTop * sy) / 2) * 2;
+  surface.restore(background, 0, strip);
   drawStars(stage, world, effects, sx, sy);
   for (const { alive, x, y, burst, ageS } of effects.rings) {
     if (!alive) continue;
@@ -51,7 +52,6 @@ export function drawScene(stage: Stage, world: World, effects: Effects, lead: nu
   }
   drawWords(stage, effects, sx, sy);
   drawShip(stage, world, lead, nowMs, sx, sy);
-  const strip = Math.round((stripTop * sy) / 2) * 2;
   surface.restore(background, strip, surface.height);
 }
 

@@ -1,10 +1,14 @@
-// A picture being drawn: planar I420, BT.709 limited range, straight into the encoder's buffer, so no conversion is
-// paid later. Nothing is ever written outside the picture, whatever the position or size asked for.
+// A picture being drawn: planar I420, BT.709 limited range, as the encoder takes it, so no conversion is paid later.
+// Nothing is ever written outside the picture, whatever the position or size asked for.
 //
-// A sprite is kept as what it does to the picture beneath: out = d + (d·fade + add) · opacity, in 1/256. That one form
-// is both "over" (fade = −alpha) and additive glow (fade = 0), for luma and chroma alike. Chroma has one sample for two
+// A sprite is kept as what it does to the picture beneath: out = d + (d·fade + add) · opacity. That one form is both
+// "over" (fade = −alpha) and additive glow (fade = 0), for luma and chroma alike. Chroma has one sample for two
 // pixels each way, so a sprite carries its chroma four times, one for each parity of its position: it moves by single
 // pixels without its colours trembling. Chosen over drawing RGB: converting a 720p frame alone costs 4 ms in JS.
+//
+// The loop over a sprite's pixels is SIMD code (blend.wat): a frame's drawing is the longest that this process's one
+// thread is kept from everything else. So pixels and sprites live in that code's memory, and a picture is copied out.
+import { readFileSync } from "node:fs";
 
 export interface Yuv {
   readonly y: number;
@@ -26,10 +30,10 @@ export function yuv(r: number, g: number, b: number): Yuv {
 export interface SpritePlane {
   readonly width: number;
   readonly height: number;
-  readonly fade: Int16Array;
-  readonly add: Int32Array;
-  readonly first: Int16Array;
-  readonly last: Int16Array;
+  /** Two numbers for each pixel: its fade in 1/256, and what it adds in 1/64 code. */
+  readonly paint: Int16Array;
+  /** Two for each row: first, last. */
+  readonly spans: Int16Array;
 }
 
 export interface Sprite {
@@ -45,6 +49,34 @@ export interface Sprite {
 
 export const opaque = 256;
 
+const blendModule = new WebAssembly.Module(readFileSync(new URL("./blend.wasm", import.meta.url)));
+
+/** blend.wat, which says what the numbers are. */
+interface BlendCode {
+  readonly memory: WebAssembly.Memory;
+  blend(
+    pixels: number,
+    width: number,
+    paint: number,
+    spans: number,
+    spriteWidth: number,
+    row: number,
+    rowEnd: number,
+    left: number,
+    top: number,
+    opacity: number,
+    codeMax: number,
+  ): void;
+}
+
+/** Where a sprite's plane is in the memory. */
+interface Placed {
+  readonly paint: number;
+  readonly spans: number;
+}
+
+const pageBytes = 65_536;
+
 export class Surface {
   readonly width: number;
   readonly height: number;
@@ -53,6 +85,10 @@ export class Surface {
   readonly #chromaHeight: number;
   readonly #uStart: number;
   readonly #vStart: number;
+  readonly #code = new WebAssembly.Instance(blendModule).exports as unknown as BlendCode;
+  readonly #placed = new Map<SpritePlane, Placed>();
+  /** Of the memory: the pixels, then the sprites that were drawn so far. */
+  #usedBytes = 0;
   #bytes: Uint8Array;
 
   constructor(width: number, height: number) {
@@ -63,17 +99,18 @@ export class Surface {
     this.#uStart = width * height;
     this.#vStart = this.#uStart + this.#chromaWidth * this.#chromaHeight;
     this.bytesLength = (width * height * 3) / 2;
-    this.#bytes = new Uint8Array(0);
+    this.#allocate(this.bytesLength);
+    this.#bytes = this.#pixels();
   }
 
-  /** Draw into `picture` from now on. */
-  target(picture: Uint8Array): void {
+  /** What is drawn so far. */
+  copyTo(picture: Uint8Array): void {
     if (picture.length < this.bytesLength) {
       throw new RangeError(
         `a ${this.width}×${this.height} picture is ${this.bytesLength} bytes, not ${picture.length}`,
       );
     }
-    this.#bytes = picture;
+    picture.set(this.#bytes);
   }
 
   /** Rows [top, bottom) of `from`, a picture of the same size; both even. */
@@ -121,39 +158,51 @@ export class Surface {
     const left = Math.round(x) - sprite.originX;
     const top = Math.round(y) - sprite.originY;
     if (left >= this.width || top >= this.height || left + sprite.width <= 0 || top + sprite.height <= 0) return;
-    blendPlane(this.#bytes, 0, this.width, this.height, sprite.luma, left, top, opacity, 235);
+    this.#blend(0, this.width, this.height, sprite.luma, left, top, opacity, 235);
     const { u, v } = sprite.chroma[(top & 1) * 2 + (left & 1)]!;
     const [width, height] = [this.#chromaWidth, this.#chromaHeight];
-    blendPlane(this.#bytes, this.#uStart, width, height, u, left >> 1, top >> 1, opacity, 240);
-    blendPlane(this.#bytes, this.#vStart, width, height, v, left >> 1, top >> 1, opacity, 240);
+    this.#blend(this.#uStart, width, height, u, left >> 1, top >> 1, opacity, 240);
+    this.#blend(this.#vStart, width, height, v, left >> 1, top >> 1, opacity, 240);
   }
-}
 
-function blendPlane(
-  bytes: Uint8Array,
-  start: number,
-  width: number,
-  height: number,
-  plane: SpritePlane,
-  left: number,
-  top: number,
-  opacity: number,
-  codeMax: number,
-): void {
-  const { fade, add, first, last } = plane;
-  const rowEnd = Math.min(plane.height, height - top);
-  for (let row = Math.max(0, -top); row < rowEnd; row++) {
-    const from = Math.max(first[row]!, -left);
-    const end = Math.min(last[row]!, width - left);
-    let source = row * plane.width + from;
-    let target = start + (top + row) * width + left + from;
-    for (let column = from; column < end; column++) {
-      const beneath = bytes[target]!;
-      const code = beneath + (((beneath * fade[source]! + add[source]!) * opacity + 0x8000) >> 16);
-      bytes[target] = code < 16 ? 16 : Math.min(code, codeMax);
-      source++;
-      target++;
-    }
+  #blend(
+    start: number,
+    width: number,
+    height: number,
+    plane: SpritePlane,
+    left: number,
+    top: number,
+    opacity: number,
+    codeMax: number,
+  ): void {
+    const { paint, spans } = this.#placed.get(plane) ?? this.#place(plane);
+    const row = Math.max(0, -top);
+    const rowEnd = Math.min(plane.height, height - top);
+    this.#code.blend(start, width, paint, spans, plane.width, row, rowEnd, left, top, opacity, codeMax);
+  }
+
+  #place(plane: SpritePlane): Placed {
+    const placed = { paint: this.#allocate(plane.paint.byteLength), spans: this.#allocate(plane.spans.byteLength) };
+    const { buffer } = this.#code.memory;
+    new Int16Array(buffer, placed.paint).set(plane.paint);
+    new Int16Array(buffer, placed.spans).set(plane.spans);
+    // A memory that grew is another buffer.
+    this.#bytes = this.#pixels();
+    this.#placed.set(plane, placed);
+    return placed;
+  }
+
+  #allocate(bytes: number): number {
+    const { memory } = this.#code;
+    const at = this.#usedBytes;
+    this.#usedBytes = Math.ceil((at + bytes) / 16) * 16;
+    const missing = this.#usedBytes - memory.buffer.byteLength;
+    if (missing > 0) memory.grow(Math.ceil(missing / pageBytes));
+    return at;
+  }
+
+  #pixels(): Uint8Array {
+    return new Uint8Array(this.#code.memory.buffer, 0, this.bytesLength);
   }
 }
 
