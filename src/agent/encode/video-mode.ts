@@ -1,16 +1,16 @@
 // What picture a session runs at, decided without looking at the machine: the probe's measurement comes as an argument.
 //
-// A mode is sustained when the encoder, flat out, would do `headroom` times its pixels. On the CPU the game, the network, the
-// other threads, and on one's own machine the browser, take the rest. Measured on two cores shared with Chromium: x264
-// does 350–430 Mpx/s in its best stretch (probe.ts), little more than half of that on average; one session of 720p60
-// (55 Mpx/s) runs smoothly, 1080p60 (124 Mpx/s) only just.
+// A mode is sustained when the encoder, with the whole machine, would do `headroom` times its pixels: on the CPU it has a
+// third, and the game, the network, the other threads, and on one's own machine the browser, have the rest. Measured on
+// two cores shared with Chromium, whose x264 does 205–280 Mpx/s by its threads' time (probe.ts): a session of 720p60
+// (55 Mpx/s) skips 2 % of its frames. Where it is too much after all, the session steps down by itself (rate-steps.ts).
 //
 // A GPU's encoder is shared with other sessions only, which are counted; what is left over is for uploads that take their
 // time. Half as much again is a judgement: no machine of ours has one.
 import { bitrateKbpsFloor, pixelRate, type VideoMode } from "../../contracts/catalog.js";
 import type { EncoderDriver } from "./video-encoder.js";
 
-export const headroom = { cpu: 4.5, gpu: 1.5 } as const satisfies Record<EncoderDriver["runsOn"], number>;
+export const headroom = { cpu: 3, gpu: 1.5 } as const satisfies Record<EncoderDriver["runsOn"], number>;
 
 /** Largest first, by pixels per second. The last one is taken even when nothing fits: a session runs at something. */
 export const modeLadder: readonly VideoMode[] = [
