@@ -3,6 +3,12 @@
 import { FF_ENCODER_LIBX264 } from "node-av/constants";
 import { type LibavDriver, libavEncoder } from "./libav-encoder.js";
 
+/**
+ * No finer: nobody sees it. A quiet scene that fills its bitrate with invisible detail costs three times the bytes and half
+ * as much again of the encoder's time (the demo game at 720p60: 11.2 against 3.3 KB a frame, 5.8 against 4.0 ms).
+ */
+const quantiserMin = 18;
+
 export const x264Driver: LibavDriver = {
   name: FF_ENCODER_LIBX264,
   runsOn: "cpu",
@@ -12,7 +18,7 @@ export const x264Driver: LibavDriver = {
     tune: "zerolatency",
     profile: "baseline",
     "forced-idr": "1",
-    "x264-params": "sliced-threads=1:scenecut=0",
+    "x264-params": `sliced-threads=1:scenecut=0:qpmin=${quantiserMin}`,
   }),
 };
 
