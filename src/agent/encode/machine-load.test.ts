@@ -3,9 +3,19 @@ import { type Load, MachineLoad } from "./machine-load.js";
 
 const periodMs = 1000 / 60;
 
-/** Frames of one cost until the window ends, each begun when its tick was due or when the one before was done. */
-function window(workMs: number, pauseAt?: { frame: number; ms: number }): Load {
+/** Whose first seconds are over. */
+function started(): MachineLoad {
   const load = new MachineLoad();
+  for (let frame = 0; frame <= 120; frame++) load.frame({ late: false, workMs: 1, encodeMs: 1 }, frame * periodMs);
+  load.reset();
+  return load;
+}
+
+/** Frames of one cost until a window tells, each begun when its tick was due or when the one before was done. */
+function window(
+  workMs: number,
+  { load = started(), pauseAt }: { load?: MachineLoad; pauseAt?: { frame: number; ms: number } } = {},
+): Load {
   let nowMs = 0;
   let tick = -1;
   for (let frame = 0; ; frame++) {
@@ -24,7 +34,7 @@ it("a machine whose frames take less than their time keeps up, one whose frames 
 });
 
 it("one long pause is not a machine that is too slow", () => {
-  expect(window(6, { frame: 30, ms: 1_200 }).overloaded).toBe(false);
+  expect(window(6, { pauseAt: { frame: 30, ms: 1_200 } }).overloaded).toBe(false);
 });
 
 it("tells what a frame took, and how much of that encoding was", () => {
@@ -34,7 +44,16 @@ it("tells what a frame took, and how much of that encoding was", () => {
 });
 
 it("says nothing after a few frames, however slow they were", () => {
-  const load = new MachineLoad();
+  const load = started();
   for (let frame = 0; frame < 9; frame++)
     expect(load.frame({ late: true, workMs: 500, encodeMs: 500 }, frame * 500)).toBeNull();
+});
+
+it("says nothing of the first two seconds that somebody watches", () => {
+  const load = new MachineLoad();
+  for (const _ of ["first", "again"]) {
+    for (let ms = 0; ms <= 2_100; ms += 30) expect(load.frame({ late: true, workMs: 30, encodeMs: 30 }, ms)).toBeNull();
+    expect(window(22, { load }).overloaded).toBe(true);
+    load.start();
+  }
 });

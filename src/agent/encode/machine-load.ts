@@ -1,5 +1,6 @@
 // Whether the machine keeps up with the pictures it makes, over two seconds at a time. It does not when most frames are
-// begun late: their tick had come before the frame before was done. One long pause is one late frame, however long.
+// begun late: their tick had come before the frame before was done. One long pause is one late frame, however long. The
+// first two seconds of play say nothing: the game, the page and its decoder are starting.
 
 export interface Load {
   /** Of the mean frame, from its tick until it was encoded. */
@@ -15,13 +16,14 @@ const lateShareMax = 0.6;
 const framesMin = 10;
 
 export class MachineLoad {
+  #starting = true;
   #sinceMs: number | null = null;
   #frames = 0;
   #late = 0;
   #workMs = 0;
   #encodeMs = 0;
 
-  /** One frame was made. Answers the load at the end of each window, else null. */
+  /** One frame was made. Answers the load at the end of each window but the first, else null. */
   frame(frame: { late: boolean; workMs: number; encodeMs: number }, nowMs: number): Load | null {
     this.#sinceMs ??= nowMs;
     this.#frames++;
@@ -35,10 +37,18 @@ export class MachineLoad {
       overloaded: this.#late / this.#frames >= lateShareMax,
     };
     this.reset();
-    return load;
+    if (!this.#starting) return load;
+    this.#starting = false;
+    return null;
   }
 
-  /** The frames before are of another kind, or nobody watched for a while. */
+  /** Somebody begins to watch. */
+  start(): void {
+    this.#starting = true;
+    this.reset();
+  }
+
+  /** The frames before are of another kind. */
   reset(): void {
     this.#sinceMs = null;
     this.#frames = this.#late = 0;

@@ -145,7 +145,7 @@ export class Pipeline {
     this.#viewer = viewer;
     this.#inputs.restart();
     this.#keyframes.requestNow();
-    this.#load.reset();
+    this.#load.start();
     this.#playing ??= this.#play();
     if (this.#soundTimer === null) this.#playSound();
   }
