@@ -1,9 +1,10 @@
 // Which encoders this machine has and what they sustain, found by encoding: each driver is tried in the order of choice,
 // its pictures are checked, then moving pictures at 720p go through it flat out for half a second after a warm-up.
-// Neither a starting database nor a neighbour's burst is the encoder's speed, so on the CPU the time that its threads ran
-// counts, not the time that passed: measured, that is the same within a tenth beside two busy loops, where half as many
-// frames get done. And the best stretch of frames counts; the headroom in video-mode.ts is there for what runs beside it. A machine on which none works
-// throws here, before any session is promised to it.
+//
+// Neither a starting database nor a neighbour's burst is the encoder's speed. So on the CPU the time that its threads ran
+// counts, not the time that passed: it stays within a fifth beside three busy loops, where half as many frames get done.
+// And the best stretch of frames counts; the headroom in video-mode.ts is there for what runs beside it. A machine on
+// which none works throws here, before any session is promised to it.
 import type { Capabilities, EncoderFinding } from "../../contracts/catalog.js";
 import { inTime } from "./in-time.js";
 import { verifyEncoder } from "./verify-encoder.js";

@@ -4,9 +4,9 @@
 // One ladder, and on it two bounds: as far down as the path needs, as far down as the machine needs; the lower of them is
 // what is shown, so the two never fight. The path's bound goes down after half a second of too little, at once as far as
 // needed; up one step at a time, when there has been a third more than that step needs for 5 s. The machine's goes down
-// one step each time it was overloaded (machine-load.ts); up one step, when that step would have left two
-// fifths of its frames' time for 10 s, and twice as long after each time that did not hold. Each change costs a keyframe,
-// and a picture that keeps changing is worse than one that is small.
+// one step each time it was overloaded (machine-load.ts); up one step, when that step would have left two fifths of its
+// frames' time for 10 s, and twice as long after each time that did not hold. Each change costs a keyframe, and a picture
+// that keeps changing is worse than one that is small.
 import { bitrateKbpsFloor, pixelRate, type VideoMode } from "../../contracts/catalog.js";
 import type { Load } from "./machine-load.js";
 
