@@ -8,8 +8,8 @@
 // come at a phase of their own within the display's refresh, which alone is worth up to a frame. Against: the 33 ms (two
 // frame intervals) of the issue, for all presses together. Pixels decide; the receipts' median of the same session, as its
 // status tells it, is to be within one frame of theirs (`difference_frames`, the session that is farthest off). Beside
-// them the middle session's median of each stage, and each session's frames a second. Repeat: npm run bench --
-// input-to-picture
+// them the middle session's median of each stage, and each session's frames a second.
+// Repeat: npm run bench -- input-to-picture
 import { setTimeout as sleep } from "node:timers/promises";
 import { openBrowser } from "../test/support/browser.js";
 import { startUp } from "../test/support/hotseat.js";

@@ -45,11 +45,10 @@ async function flipInPage({ count, rect }: { count: number; rect: typeof capRect
     if (frame.format !== "I420") throw new Error(`the browser decodes to ${frame.format}, not I420`);
     await frame.copyTo(samples, { rect: area });
     frame.close();
-    return (
-      samples.subarray(0, area.width * area.height).reduce((sum, code) => sum + code, 0) / (area.width * area.height)
-    );
+    const luma = samples.subarray(0, area.width * area.height);
+    return luma.reduce((sum, code) => sum + code, 0) / luma.length;
   };
-  /** Answers when it was shown: reading its pixels, which takes some milliseconds, comes after. */
+  /** Answers when it was shown: what reading its pixels takes does not count. */
   const nextFrame = () =>
     new Promise<number>((resolve) => video.requestVideoFrameCallback(() => resolve(performance.now())));
   const press = (down: boolean) =>

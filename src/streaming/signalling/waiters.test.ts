@@ -31,6 +31,20 @@ function asking() {
   return { waiters, left, answers };
 }
 
+/** Two nodes that ask each other. */
+function pair(ask: (times: () => boolean) => Promise<boolean>) {
+  const left: string[] = [];
+  const nodes: Waiters[] = ["a", "b"].map(
+    (name, i) =>
+      new Waiters({
+        waiterGoneMs,
+        playsElsewhere: (id) => ask(() => nodes[1 - i]!.times(id)),
+        left: () => left.push(name),
+      }),
+  );
+  return { nodes, left };
+}
+
 describe("a player who leaves while waiting", () => {
   it("loses the place after its time, once it is known to be nowhere else", async () => {
     const { waiters, left, answers } = asking();
@@ -63,15 +77,7 @@ describe("a player who leaves while waiting", () => {
   });
 
   it("loses it by its newest leave, when it went from one node to another and left that, too", async () => {
-    const left: string[] = [];
-    const nodes: Waiters[] = ["a", "b"].map(
-      (name, i) =>
-        new Waiters({
-          waiterGoneMs,
-          playsElsewhere: async (id) => nodes[1 - i]!.times(id),
-          left: () => left.push(name),
-        }),
-    );
+    const { nodes, left } = pair(async (times) => times());
     nodes[0]!.left(proved, true);
     await vi.advanceTimersByTimeAsync(waiterGoneMs / 2);
     nodes[1]!.left(proved, true);
@@ -82,15 +88,7 @@ describe("a player who leaves while waiting", () => {
   });
 
   it("from two nodes in the same moment, loses it all the same", async () => {
-    const left: string[] = [];
-    const nodes: Waiters[] = ["a", "b"].map(
-      (name, i) =>
-        new Waiters({
-          waiterGoneMs,
-          playsElsewhere: (id) => new Promise((resolve) => setTimeout(() => resolve(nodes[1 - i]!.times(id)), askedMs)),
-          left: () => left.push(name),
-        }),
-    );
+    const { nodes, left } = pair((times) => new Promise((resolve) => setTimeout(() => resolve(times()), askedMs)));
     for (const node of nodes) node.left(proved, true);
     await vi.advanceTimersByTimeAsync(waiterGoneMs + askedMs);
     expect(left).toEqual(["a", "b"]);

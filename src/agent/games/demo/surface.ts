@@ -80,11 +80,11 @@ const pageBytes = 65_536;
 export class Surface {
   readonly width: number;
   readonly height: number;
-  readonly bytesLength: number;
   readonly #chromaWidth: number;
   readonly #chromaHeight: number;
   readonly #uStart: number;
   readonly #vStart: number;
+  readonly #bytesLength: number;
   readonly #code = new WebAssembly.Instance(blendModule).exports as unknown as BlendCode;
   readonly #placed = new Map<SpritePlane, Placed>();
   /** Of the memory: the pixels, then the sprites that were drawn so far. */
@@ -98,16 +98,16 @@ export class Surface {
     this.#chromaHeight = height / 2;
     this.#uStart = width * height;
     this.#vStart = this.#uStart + this.#chromaWidth * this.#chromaHeight;
-    this.bytesLength = (width * height * 3) / 2;
-    this.#allocate(this.bytesLength);
+    this.#bytesLength = (width * height * 3) / 2;
+    this.#allocate(this.#bytesLength);
     this.#bytes = this.#pixels();
   }
 
   /** What is drawn so far. */
   copyTo(picture: Uint8Array): void {
-    if (picture.length < this.bytesLength) {
+    if (picture.length < this.#bytesLength) {
       throw new RangeError(
-        `a ${this.width}×${this.height} picture is ${this.bytesLength} bytes, not ${picture.length}`,
+        `a ${this.width}×${this.height} picture is ${this.#bytesLength} bytes, not ${picture.length}`,
       );
     }
     picture.set(this.#bytes);
@@ -202,7 +202,7 @@ export class Surface {
   }
 
   #pixels(): Uint8Array {
-    return new Uint8Array(this.#code.memory.buffer, 0, this.bytesLength);
+    return new Uint8Array(this.#code.memory.buffer, 0, this.#bytesLength);
   }
 }
 
